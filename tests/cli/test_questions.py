@@ -3,38 +3,24 @@
 from __future__ import annotations
 
 import os
-import pty
-import subprocess
 from pathlib import Path
 
 import pytest
 
 import sagadsl.cli
-from tests.cli.shell import SAGADSL, environment
+from tests.cli.shell import environment
+from tests.cli.terminal import at_terminal
 from tests.cli.test_live import read_terminal
-from tests.cli.test_small_screens import own_terminal
 from tests.patience import PATIENCE
 
 
 def answered(folder: Path, *words: str, answer: bytes) -> tuple[int, str]:
     """Run a command in a terminal and answer its question; return its exit code, and what the terminal shows."""
-    terminal, other_side = pty.openpty()
-    with subprocess.Popen(
-        [*SAGADSL, *words],
-        cwd=folder,
-        env=environment(),
-        stdin=other_side,
-        stdout=other_side,
-        stderr=other_side,
-        start_new_session=True,
-        preexec_fn=own_terminal,  # noqa: PLW1509 # it makes one system call
-    ) as process:
-        os.close(other_side)
+    with at_terminal(words, folder, environment()) as (process, terminal):
         shown = read_terminal(terminal, lambda text: "[y/N]: " in text)
         os.write(terminal, answer)
         shown += read_terminal(terminal, lambda _: False)
         code = process.wait(PATIENCE)
-    os.close(terminal)
     return code, shown.replace("\r\n", "\n")
 
 

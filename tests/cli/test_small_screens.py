@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pty
-import subprocess
-import termios
 from pathlib import Path
 
 import pytest
 
 from tests.cli.shell import SAGADSL, environment, ready, sagadsl
 from tests.cli.shop import lay_out
+from tests.cli.terminal import at_terminal
 from tests.cli.test_live import read_terminal
 from tests.conftest import Server
 from tests.patience import PATIENCE
@@ -28,23 +25,13 @@ def test_ctrl_c_leaves_whole_commands_and_no_remains(tmp_path: Path, server: Ser
     served = ("--task-queue", saga, "--address", server.address)
     values = ("--set", "order=1", "--set", "wait=true", "--id", saga)
     with ready([*SAGADSL, "worker", ".", *served], folder):
-        terminal, other_side = pty.openpty()
-        with subprocess.Popen(
-            [*SAGADSL, "run", "order.saga.yaml", *values, *served],
-            cwd=folder,
-            env=environment(TERM="xterm-256color", COLUMNS=str(columns), LINES="30"),
-            stdin=other_side,
-            stdout=other_side,
-            stderr=other_side,
-            start_new_session=True,
-            preexec_fn=own_terminal,  # noqa: PLW1509 # it makes one system call
-        ) as process:
-            os.close(other_side)
+        env = environment(TERM="xterm-256color", COLUMNS=str(columns), LINES="30")
+        words = ("run", "order.saga.yaml", *values, *served)
+        with at_terminal(words, folder, env) as (process, terminal):
             shown = read_terminal(terminal, lambda text: "waits for signal" in text)
             os.write(terminal, b"\x03")
             shown += read_terminal(terminal, lambda text: False)
             assert process.wait(PATIENCE) == 130
-        os.close(terminal)
         assert sagadsl("cancel", saga, "--address", server.address).code == 0
 
     address = f"--address {server.address}"
@@ -53,8 +40,3 @@ def test_ctrl_c_leaves_whole_commands_and_no_remains(tmp_path: Path, server: Ser
     assert f"sagadsl status {saga} {address}" in shown
     assert f"sagadsl result {saga} {address}" in shown
     assert "^C" not in shown
-
-
-def own_terminal() -> None:
-    """Make standard input the terminal from which a Ctrl-C comes."""
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.shell import SAGADSL, environment
+from tests.cli.terminal import own_terminal
 from tests.cli.test_live import read_terminal
-from tests.cli.test_small_screens import own_terminal
 from tests.patience import PATIENCE
 
 ASKED = (

@@ -317,7 +317,7 @@ class _Search:
         if (id, parent) in self.looked:  # two parents may each have begun a child of one id
             return
         self.looked[id, parent] = None
-        async for described in self.all_of(id):
+        async for described in self._all(id):
             began = described.raw.workflow_execution_info
             if parent and began.parent_execution.workflow_id != parent:
                 continue
@@ -330,7 +330,7 @@ class _Search:
             for child in await self._children(described):
                 await self.look(child, parent=id)
 
-    async def all_of(self, id: str) -> AsyncIterator[Described]:
+    async def _all(self, id: str) -> AsyncIterator[Described]:
         """Yield the runs with an id: those of the index, and those that the newest one follows."""
         seen: set[str] = set()
         waiting = [None, *(row.execution.run_id for row in await rows_of(self.client, [id], whatever=True))]
