@@ -33,7 +33,7 @@ from tests.needs import need
 from tests.patience import PATIENCE
 
 SECRET, OTHER = b"test-key-test-key-test-key-test!", b"o" * 32
-PLAIN = Payload(metadata={"encoding": b"json/plain"}, data=b'"card 4111"')
+PLAIN = Payload(metadata={"encoding": b"json/plain"}, data=b'"card hush-4111"')
 NO_FILE = {"disable_config_file": True}
 
 
@@ -64,7 +64,7 @@ def test_what_is_encrypted_is_read_as_a_sample_of_temporal_reads_it() -> None:
     assert dict(sealed.metadata) == {"encoding": b"binary/encrypted", "encryption-key-id": b"test-key-id"}
     opened = AESGCM(SECRET).decrypt(sealed.data[:12], sealed.data[12:], None)
     assert Payload.FromString(opened) == PLAIN
-    assert b"4111" not in sealed.SerializeToString()
+    assert b"hush-4111" not in sealed.SerializeToString()
 
 
 NODE = """
@@ -146,18 +146,18 @@ def test_what_an_error_says_is_encrypted_with_its_stack() -> None:
         converter = encrypting([EncryptionKey("a", SECRET)])
         made = Failure()
         try:
-            raise ApplicationError("card 4111 was refused", {"card": "4111"}, type="Refused")
+            raise ApplicationError("card hush-4111 was refused", {"card": "hush-4111"}, type="Refused")
         except ApplicationError as error:
             await converter.encode_failure(error, made)
         sent = Failure.FromString(made.SerializeToString())
         return sent, await converter.decode_failure(made)
 
     sent, read = asyncio.run(scenario())
-    assert b"4111" not in sent.SerializeToString()
+    assert b"hush-4111" not in sent.SerializeToString()
     assert (sent.message, sent.stack_trace) == ("Encoded failure", "")
     assert sent.application_failure_info.type == "Refused"
     assert isinstance(read, ApplicationError)
-    assert (read.message, read.details) == ("card 4111 was refused", ({"card": "4111"},))
+    assert (read.message, read.details) == ("card hush-4111 was refused", ({"card": "hush-4111"},))
 
 
 def test_what_encryption_adds_to_a_payload_is_a_small_grade() -> None:

@@ -452,13 +452,13 @@ def test_what_is_sent_over_nexus_is_encoded_by_the_codec_of_the_saga(server: Ser
     played = scene(
         {"address": server.address},
         desk,
-        lambda to: saga(nexus("pay", "charge", to, input={"card": "4711"}), output="{{ steps.pay.output }}"),
+        lambda to: saga(nexus("pay", "charge", to, input={"card": "hush-4711"}), output="{{ steps.pay.output }}"),
         codec=aes_codec(),
     )
 
     assert (played.ended.status, played.ended.output) == ("completed", "ok")
-    assert desk.seen[0].input == {"card": "4711"}
-    assert b"4711" not in asyncio.run(_history(server.address, played.started.id))
+    assert desk.seen[0].input == {"card": "hush-4711"}
+    assert b"hush-4711" not in asyncio.run(_history(server.address, played.started.id))
 
 
 async def _history(address: str, id_: str) -> bytes:
