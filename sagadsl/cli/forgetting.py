@@ -82,6 +82,11 @@ def forget(*, id: str, why: str, dry_run: bool, even_open: bool, yes: bool, time
             f"{counted(found.shared, 'stored payload stays', 'stored payloads stay')}, as {named}{more} got or gave "
             "the same data: forget that, too (a schedule: delete it, and forget its last run)"
         )
+    for each in found.keepers:
+        if each.is_schedule:
+            screen.warn(f"schedule `{each.id}` keeps the result for its next run: delete it, or forget that run, too")
+        else:
+            screen.warn(f"`{each.id}` got or gave the same data, and keeps it in its history: forget that, too")
     if found.left:
         for line in _lines(found.left):
             screen.note(line)

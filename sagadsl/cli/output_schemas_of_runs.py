@@ -343,7 +343,8 @@ _FORGOTTEN: Data = {
                 "stored": _COUNT,
                 "unreached": _COUNT,
                 "shared": _COUNT,
-                "shared_with": {"type": "array", "items": TEXT},
+                "shared_with": _TEXTS,
+                "kept_by": _TEXTS,
                 "why": TEXT,
             }
         ),

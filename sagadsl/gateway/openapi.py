@@ -207,6 +207,7 @@ def _operating() -> Data:
         forgotten=yes_or_no,
         dry_run=yes_or_no,
         shared_with=list_of(TEXT),
+        kept_by=list_of(TEXT),
         **numbers,
     )
     gone = {

@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from temporalio.client import (
-    Client,
-    Schedule,
-    ScheduleActionExecutionStartWorkflow,
-    ScheduleActionStartWorkflow,
-    ScheduleHandle,
-    ScheduleSpec,
-    ScheduleState,
-)
+from temporalio.client import Client
 from temporalio.converter import DataConverter
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -34,7 +25,8 @@ from tests.conftest import SEALED, Server
 from tests.engine.scenes import gives, plain, saga
 from tests.patience import PATIENCE
 from tests.temporal.nexus_handler import Desk, create_endpoint, serving
-from tests.temporal.play import SDK_RACE, Stage, stage
+from tests.temporal.nightly import at_rest, scheduled, triggered
+from tests.temporal.play import SDK_RACE, stage
 
 pytestmark = [pytest.mark.temporal, pytest.mark.filterwarnings(SDK_RACE)]
 
@@ -122,25 +114,6 @@ def test_the_receiver_of_a_signal_can_be_read_after_its_sender_was_forgotten(tmp
     assert (ended.status, ended.output) == ("completed", LARGE)
 
 
-async def _schedule(made: Stage, name: str, input_: Any) -> ScheduleHandle:
-    action = ScheduleActionStartWorkflow("large", args=[input_], id=name, task_queue=made.queue)
-    return await made.client.create_schedule(name, Schedule(action, ScheduleSpec(), state=ScheduleState(paused=True)))
-
-
-async def _triggered(schedule: ScheduleHandle, number: int) -> str:
-    """Let a schedule begin its next run, and return the run's id. All runs of one second would have the same id."""
-    now = datetime.now(UTC).replace(microsecond=0)
-    while datetime.now(UTC).replace(microsecond=0) == now:
-        await asyncio.sleep(0.1)
-    await schedule.trigger()
-    async with asyncio.timeout(PATIENCE):
-        while len(actions := (await schedule.describe()).info.recent_actions) < number:
-            await asyncio.sleep(0.1)
-    begun = actions[-1].action
-    assert isinstance(begun, ScheduleActionExecutionStartWorkflow)
-    return begun.workflow_id
-
-
 def test_a_schedule_goes_on_after_one_of_its_runs_was_forgotten(tmp_path: Path, server: Server) -> None:
     """All of its runs have the one input that the schedule was given."""
     storing = _storing(tmp_path)
@@ -148,11 +121,11 @@ def test_a_schedule_goes_on_after_one_of_its_runs_was_forgotten(tmp_path: Path, 
     async def scenario() -> tuple[str, list[Any], list[Any]]:
         async with stage(server.address, {"do.a": gives("a")}, codec=storing, definitions=[DEFINITION]) as made:
             name = f"nightly-{uuid4().hex}"
-            schedule = await _schedule(made, name, LARGE)
-            first = await _triggered(schedule, 1)
+            schedule = await scheduled(made, name, "large", LARGE)
+            first = await triggered(schedule, 1)
             ends = [await runs.result(made.client, first)]
             found = [await forget(made.client, first, patience=PATIENCE)]
-            second = await _triggered(schedule, 2)
+            second = await triggered(schedule, 2)
             ends += [await runs.result(made.client, second)]
             await schedule.delete()
             found += [await forget(made.client, second, patience=PATIENCE)]
@@ -176,16 +149,14 @@ def test_the_next_run_of_a_schedule_has_the_result_of_a_run_that_was_forgotten(
     async def scenario() -> tuple[str, list[str], list[Any], list[Any]]:
         async with stage(server.address, script, codec=storing, definitions=[waits]) as made:
             name = f"nightly-{uuid4().hex}"
-            schedule = await _schedule(made, name, "small")
-            ids = [await _triggered(schedule, 1)]
+            schedule = await scheduled(made, name, "large", "small")
+            ids = [await triggered(schedule, 1)]
             await made.client.get_workflow_handle(ids[0]).signal("go")
             ends = [await runs.result(made.client, ids[0])]
-            async with asyncio.timeout(PATIENCE):  # the schedule hears of the end some time later
-                while (await schedule.describe()).info.running_actions:
-                    await asyncio.sleep(0.1)
-            ids += [await _triggered(schedule, 2)] if has_begun else []
+            await at_rest(schedule)
+            ids += [await triggered(schedule, 2)] if has_begun else []
             found = [await forget(made.client, ids[0], patience=PATIENCE)]
-            ids += [] if has_begun else [await _triggered(schedule, 2)]
+            ids += [] if has_begun else [await triggered(schedule, 2)]
         async with stage(server.address, script, codec=storing, queue=made.queue, definitions=[waits]) as later:
             await later.client.get_workflow_handle(ids[1]).signal("go")  # it has to replay
             async with asyncio.timeout(PATIENCE):

@@ -22,6 +22,7 @@ from sagadsl.errors import SagadslError
 from sagadsl.immutable import Immutable
 from sagadsl.temporal.link.storage import storage_of
 from sagadsl.temporal.read.ancestors import Above, above_of, open_above
+from sagadsl.temporal.read.copies import keepers
 from sagadsl.temporal.read.described import Described, describe
 from sagadsl.temporal.read.lineage import rows_of
 from sagadsl.temporal.read.payloads_of import PayloadsOf, payloads_of
@@ -115,6 +116,7 @@ class Forgotten(Immutable):
         unreached: How many are in storages that this process does not have.
         shared: How many stay since others refer to them, too, such as the saga that has begun a child.
         sharers: These others.
+        keepers: Those besides that still keep what it got or gave: its parent, another saga, a schedule.
     """
 
     id: str
@@ -124,6 +126,7 @@ class Forgotten(Immutable):
     unreached: int = 0
     shared: int = 0
     sharers: tuple[Sharer, ...] = ()
+    keepers: tuple[Sharer, ...] = ()
 
     @property
     def shared_with(self) -> tuple[str, ...]:
@@ -132,7 +135,7 @@ class Forgotten(Immutable):
 
     def as_json(self, may_know: Callable[[Sharer], bool] = lambda _: True) -> dict[str, Any]:
         """Return what ``forget`` tells programs; of the others, only whom the caller *may know*."""
-        hidden = {each.id for each in self.sharers if not may_know(each)}
+        hidden = {each.id for each in (*self.sharers, *self.keepers) if not may_know(each)}
         return {
             "id": self.id,
             "runs": [each.as_json() for each in self.runs],
@@ -142,6 +145,7 @@ class Forgotten(Immutable):
             "unreached": self.unreached,
             "shared": self.shared,
             "shared_with": [each for each in self.shared_with if each not in hidden],
+            "kept_by": [each.id for each in self.keepers if each.id not in hidden],
         }
 
 
@@ -263,7 +267,7 @@ async def _above(client: Client, runs: Iterable[KeptRun], besides: Mapping[str, 
 async def _stored(client: Client, run: KeptRun, before: _Stored) -> PayloadsOf:
     """Return the stored payloads of a run, or what was known of them *before*."""
     found = await payloads_of(client, run.id, run.run_id)
-    return found if found.claims else before.get(run.run_id, PayloadsOf())
+    return found if found.until else before.get(run.run_id, found)
 
 
 async def _until_gone(client: Client, runs: tuple[KeptRun, ...], until: float) -> tuple[KeptRun, ...]:
@@ -294,7 +298,9 @@ async def _forgotten(
             await storage.erase(claims)
     unreached = sum(name not in storages for name, _ in gone)
     runs = tuple(search.runs.values())
-    return Forgotten(id, runs, left, len(gone) - unreached, unreached, len(shared), tuple(others))
+    told = {each.id for each in others}
+    kept_by = tuple(each for each in await keepers(search.client, stored.values(), search.runs) if each.id not in told)
+    return Forgotten(id, runs, left, len(gone) - unreached, unreached, len(shared), tuple(others), kept_by)
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""The stored payloads to which the history of a run refers, and who else may refer to the same ones.
+"""The stored payloads to which the history of a run refers, and who else has got or given the same data.
 
 A payload is stored once and its reference travels on: what a child saga gave stands in its parent's history, what a
 saga has sent in that of the receiver, what a schedule was given in each of its runs, the result of one of these in the
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from google.protobuf.message import Message
-from temporalio.api.common.v1 import Link
+from temporalio.api.common.v1 import Link, Payloads, WorkflowExecution
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 from temporalio.converter import StorageDriverClaim
@@ -18,27 +18,28 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from sagadsl.immutable import Immutable, field
 from sagadsl.temporal.link.storage import references_in
+from sagadsl.temporal.read.scheduled import SCHEDULED_BY
 
 Claims = Mapping[tuple[str, str], StorageDriverClaim]
 """References by the name of the storage and the key in it."""
-
-SCHEDULED_BY = "TemporalScheduledById"
 
 
 class PayloadsOf(Immutable):
     """Stored payloads of a run.
 
     Attributes:
-        hands_on: Those with which the next run of its schedule begins: its result, or that of the run before it.
+        hands_on: That with which the next run of its schedule begins: its result, or that of the run before it.
         workflows: Namespaces and ids of other workflows whose histories may refer to some of them.
-        schedules: Ids of schedules that may.
+        others: Namespaces, ids and runs of all that got or gave data, stored or not. A run may be empty.
+        schedules: Ids of schedules that may refer to them, and that keep what the run hands on.
         continues: The run that it continues; empty if there is none.
         until: When its last event was, in nanoseconds.
     """
 
     claims: Claims = field(default_factory=dict)
-    hands_on: Claims = field(default_factory=dict)
+    hands_on: Payloads = field(default_factory=Payloads)
     workflows: frozenset[tuple[str, str]] = frozenset()
+    others: frozenset[tuple[str, str, str]] = frozenset()
     schedules: frozenset[str] = frozenset()
     continues: str = ""
     until: int = 0
@@ -47,37 +48,39 @@ class PayloadsOf(Immutable):
 async def payloads_of(client: Client, id: str, run_id: str) -> PayloadsOf:
     """Return the stored payloads of a run; none if the server does not know it any more."""
     claims: dict[tuple[str, str], StorageDriverClaim] = {}
-    hands_on: Claims = {}
-    workflows, schedules = set[tuple[str, str]](), set[str]()
+    hands_on = Payloads()
+    workflows, others, schedules = set[tuple[str, str]](), set[tuple[str, str, str]](), set[str]()
     continues, until = "", 0
     try:
         async for event in client.get_workflow_handle(id, run_id=run_id).fetch_history_events():
             claims.update(claims_in(event))
             until = event.event_time.ToNanoseconds()
-            workflows.update((namespace or client.namespace, other) for namespace, other in _named_in(event))
+            for namespace, execution, refers in _named_in(event):
+                if execution.workflow_id:
+                    others.add((namespace or client.namespace, execution.workflow_id, execution.run_id))
+                    workflows |= {(namespace or client.namespace, execution.workflow_id)} if refers else set()
             if event.HasField("workflow_execution_started_event_attributes"):
                 began = event.workflow_execution_started_event_attributes
-                hands_on, continues = claims_in(began.last_completion_result), began.continued_execution_run_id
+                hands_on, continues = began.last_completion_result, began.continued_execution_run_id
                 if (by := began.search_attributes.indexed_fields.get(SCHEDULED_BY)) is not None:
                     schedules.add(by.data.decode().strip('"'))
             if event.HasField("workflow_execution_completed_event_attributes"):
-                hands_on = claims_in(event)
+                hands_on = event.workflow_execution_completed_event_attributes.result
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
-    others = frozenset(each for each in workflows if each[1])
-    return PayloadsOf(claims, hands_on, others, frozenset(schedules), continues, until)
+    return PayloadsOf(claims, hands_on, frozenset(workflows), frozenset(others), frozenset(schedules), continues, until)
 
 
-async def first_claims(client: Client, id: str, run_id: str) -> Claims:
-    """Return the stored payloads with which a run has begun."""
+async def first_event(client: Client, id: str, run_id: str) -> HistoryEvent:
+    """Return the event with which a run has begun; an empty one if the server does not know the run any more."""
     try:
         async for event in client.get_workflow_handle(id, run_id=run_id).fetch_history_events(page_size=1):
-            return claims_in(event)
+            return event
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
-    return {}
+    return HistoryEvent()
 
 
 def claims_in(message: Message) -> dict[tuple[str, str], StorageDriverClaim]:
@@ -85,17 +88,26 @@ def claims_in(message: Message) -> dict[tuple[str, str], StorageDriverClaim]:
     return {(name, str(sorted(claim.claim_data.items()))): claim for name, claim in references_in(message)}
 
 
-def _named_in(event: HistoryEvent) -> Iterator[tuple[str, str]]:
-    """Yield the namespaces and ids of workflows that gave or got what an event has; the own namespace may be empty."""
+def _named_in(event: HistoryEvent) -> Iterator[tuple[str, WorkflowExecution, bool]]:
+    """Yield who gave or got what an event has, with a namespace; and whether it may refer to what is stored.
+
+    The run's own namespace may be empty, and so is the id of nobody.
+    """
     began = event.workflow_execution_started_event_attributes
-    yield began.parent_workflow_namespace, began.parent_workflow_execution.workflow_id  # what the run gives, it gets
-    if any(True for _ in references_in(event)):
-        yield "", event.workflow_execution_signaled_event_attributes.external_workflow_execution.workflow_id
-        sent = event.signal_external_workflow_execution_initiated_event_attributes
-        yield sent.namespace, sent.workflow_execution.workflow_id
+    yield began.parent_workflow_namespace, began.parent_workflow_execution, True  # what the run gives, it gets
+    refers = any(True for _ in references_in(event))
+    came, sent = (
+        event.workflow_execution_signaled_event_attributes,
+        event.signal_external_workflow_execution_initiated_event_attributes,
+    )
+    if came.input.payloads:
+        yield "", came.external_workflow_execution, refers
+    if sent.input.payloads:
+        yield sent.namespace, sent.workflow_execution, refers
     changed = event.workflow_execution_options_updated_event_attributes
     links: list[Link] = list(event.links)  # both sides of a Nexus operation name each other so
     for callback in (*began.completion_callbacks, *changed.attached_completion_callbacks):
         links += callback.links
     for link in links:
-        yield link.workflow_event.namespace, link.workflow_event.workflow_id
+        of = link.workflow_event
+        yield of.namespace, WorkflowExecution(workflow_id=of.workflow_id, run_id=of.run_id), True

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from temporalio.api.workflowservice.v1 import DescribeScheduleRequest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from sagadsl.errors import SagadslError
 from sagadsl.immutable import Immutable
 from sagadsl.temporal.read.described import OPEN, asked, memo_of, word
-from sagadsl.temporal.read.lineage import rows_asked, rows_of
-from sagadsl.temporal.read.payloads_of import SCHEDULED_BY, Claims, PayloadsOf, claims_in, first_claims, payloads_of
+from sagadsl.temporal.read.lineage import rows_of
+from sagadsl.temporal.read.payloads_of import Claims, PayloadsOf, claims_in, first_event, payloads_of
+from sagadsl.temporal.read.scheduled import runs_begun_by, schedule_asked
 from sagadsl.temporal.refusals import SagaNotFound
 from sagadsl.temporal.wire.arguments import TAKES_UP
 
@@ -26,10 +26,12 @@ class Sharer(Immutable):
 
     Attributes:
         name: The name of its saga; empty for what is no saga of this namespace, and if nobody knows.
+        is_schedule: It is a schedule.
     """
 
     id: str
     name: str = ""
+    is_schedule: bool = False
 
 
 @dataclass(slots=True)
@@ -82,7 +84,7 @@ class Sharers:
         namespace, id = place
         is_own = namespace == self.client.namespace
         try:
-            await self._runs(self.client if is_own else _in(self.client, namespace), id, but)
+            await self._runs(in_namespace(self.client, namespace), id, but)
         except RPCError as error:
             if is_own or error.status is not RPCStatusCode.PERMISSION_DENIED:
                 raise
@@ -115,29 +117,26 @@ class Sharers:
     async def _schedule(self, id: str, of: Collection[PayloadsOf], but: Collection[str]) -> None:
         namespace = self.client.namespace
         starts: list[int] = []
-        quoted = id.replace("\\", "\\\\").replace("'", "\\'")
-        async for row in rows_asked(self.client, f"{SCHEDULED_BY} = '{quoted}'"):
+        async for row in runs_begun_by(self.client, id):
             starts.append(row.start_time.ToNanoseconds())
             run = (namespace, row.execution.workflow_id, row.execution.run_id)
             if run[2] in but or run in self._found:  # what it began with does not change
                 continue
-            self._found[run] = (Sharer(run[1], row.type.name), await first_claims(self.client, run[1], run[2]))
+            began = await first_event(self.client, run[1], run[2])
+            self._found[run] = (Sharer(run[1], row.type.name), claims_in(began))
         self._found.pop((namespace, id, ""), None)
-        try:
-            request = DescribeScheduleRequest(namespace=namespace, schedule_id=id)
-            answer = await self.client.workflow_service.describe_schedule(request, retry=True)
-        except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                raise
+        if (answer := await schedule_asked(self.client, id)) is None:
             return
         held = claims_in(answer)
         for each in of:  # what the next run begins with is with the server, which does not say it
             if not any(start >= each.until for start in starts):
-                held |= each.hands_on
+                held |= claims_in(each.hands_on)
         name = answer.schedule.action.start_workflow.workflow_type.name
-        self._found[namespace, id, ""] = (Sharer(id, name), held)
+        self._found[namespace, id, ""] = (Sharer(id, name, is_schedule=True), held)
 
 
-def _in(client: Client, namespace: str) -> Client:
-    """Return a client of another namespace, for the same server."""
+def in_namespace(client: Client, namespace: str) -> Client:
+    """Return a client of a namespace, for the same server."""
+    if namespace == client.namespace:
+        return client
     return Client(client.service_client, namespace=namespace, data_converter=client.data_converter)
