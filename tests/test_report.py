@@ -391,7 +391,7 @@ def test_json_is_one_document_with_everything() -> None:
         "related": [],
         "help": ["did you mean `maximum_attempts`?"],
         "notes": [
-            "keys allowed here: initial_interval, backoff_coefficient, maximum_interval, maximum_attempts, non_retryable_error_types"
+            "keys allowed here: initial_interval, backoff_coefficient, maximum_interval, maximum_attempts, non_retryable_error_types, use"
         ],
         "fix": {"replace": "maximum_attempts", "safe": True},
         "url": "docs/diagnostics/SD104.md",

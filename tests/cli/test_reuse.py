@@ -95,6 +95,14 @@ def test_a_library_is_checked_and_not_run(folder: Path) -> None:
         assert (ran.code, "error[SD012]: this is a library, not a definition" in ran.err) == (1, True), ran.err
 
 
+def test_a_misspelt_use_is_told_what_was_meant(folder: Path) -> None:
+    """Without imports `uses` stands for an activity, as in other tools; where there are some it is `use`."""
+    (folder / "child.saga.yaml").write_text(CHILD.replace(" use: ", " uses: ", 1))
+    told = inside("validate", "child.saga.yaml", cwd=folder)
+    assert "unknown key `uses` in step" in told.out
+    assert "did you mean `use`?" in told.out
+
+
 def test_editors_get_the_schema_of_libraries(folder: Path) -> None:
     assert json.loads(inside("schema", "--library", cwd=folder).out)["title"] == "sagadsl library"
     assert inside("schema", "--library", "--suite", cwd=folder).code == 2

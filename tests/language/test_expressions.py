@@ -449,3 +449,18 @@ def test_what_stands_beside_a_condition_is_named(text: str) -> None:
     assert problem.focus == text.removeprefix("{{ input.ok }}").strip()
     assert "beside the expression" in problem.message
     assert "`{{ input.ok }}`" in problem.help
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("{{ input.size }} == 'large'", "{{ input.size == 'large' }}"),
+        ("input.size == {{ input.other }}", "input.size == input.other"),
+        ("{{ input.size }} == {{ input.other }}", "input.size == input.other"),
+        ("not {{ input.ok }}", "not input.ok"),
+    ],
+)
+def test_a_condition_with_braces_inside_is_shown_without_them(text: str, whole: str) -> None:
+    (problem,) = compile_condition(text).problems
+
+    assert f"`{whole}`" in problem.help

@@ -234,6 +234,19 @@ def test_unknown_keys_of_the_top_level_and_of_its_blocks() -> None:
     ]
 
 
+def test_keys_that_a_file_has_before_its_libraries_are_in_place_are_meant_too() -> None:
+    finding = only(check("sagadsl: 1\nname: x\nimport: {pay: ./p.yaml}\nsteps: [{id: a, sleep: 1s}]\n"))
+    assert (finding.message, finding.help) == ("unknown key `import` in the definition", "did you mean `imports`?")
+    assert finding.notes[0].endswith(", imports, sagas; one that begins with `x-` may hold anchors")
+
+    text = "sagadsl: 1\nsaga: {one: {steps: [{id: a, sleep: 1s}]}}\n"
+    assert [(each.message, each.help) for each in check(text)] == [
+        ("unknown key `saga` in the definition", "did you mean `sagas`?")  # and neither `name` nor `steps` is missed
+    ]
+    finding = only(step("id: a\nactivity: b\nretry: {usee: pay.patient}"))
+    assert finding.help == "did you mean `use`?"
+
+
 def test_a_key_of_another_kind_is_told_from_an_unknown_one() -> None:
     finding = only(step("id: a\nsleep: 1s\ncompensation: none"))
 

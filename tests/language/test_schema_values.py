@@ -138,6 +138,21 @@ def test_a_number_of_attempts_that_cannot_be_is_refused(value: str) -> None:
     assert f"`{value}`" in finding.message
 
 
+@pytest.mark.parametrize("value", ["99999999999", "1e20"])
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ("activity: b\nretry: {{maximum_attempts: {}}}", "SD504"),
+        ("for_each: {{items: input, max_concurrency: {}}}\nsteps: [{{id: c, sleep: 1s}}]", "SD107"),
+    ],
+)
+def test_a_number_that_is_too_large_is_told_the_largest_one(body: str, code: str, value: str) -> None:
+    finding = only(step(f"id: a\n{body.format(value)}"))
+
+    assert finding.code == code
+    assert f"must be at most 2,147,483,647, or `unlimited`, got the number `{value}`" in finding.message
+
+
 def test_zero_attempts_get_the_word_for_no_limit() -> None:
     assert only(step("id: a\nactivity: b\nretry: {maximum_attempts: 0}")).help == "for no limit say `unlimited`"
 

@@ -15,6 +15,7 @@ UNKNOWN_NAME = "SD302"
 UNKNOWN_FIELD = "SD306"
 MAY_BE_MISSING = "SD307"
 WRONG_TYPE = "SD309"
+NEVER_COMPUTED = "SD310"
 
 Guards = tuple[tuple[str, ...], ...]
 

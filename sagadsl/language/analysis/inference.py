@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 from sagadsl.diagnostics.findings import Severity
 from sagadsl.immutable import replace
-from sagadsl.language.analysis import filter_types
+from sagadsl.language.analysis import filter_types, slips
 from sagadsl.language.analysis.complaints import (
     MAY_BE_MISSING,
+    NEVER_COMPUTED,
     UNKNOWN_FIELD,
     UNKNOWN_NAME,
     WRONG_TYPE,
@@ -69,11 +70,13 @@ class Inference:
                 return of_data(data)
             case Expression(source=text, tree=tree):
                 self._source, self._path = text, path
+                self._braces_in_texts(tree)
                 return outside(self._infer(tree))
             case Text(source=text, parts=parts) | Broken(source=text, parts=parts):
                 for part in parts:
                     if isinstance(part, Expression):
                         self._source, self._path = text, path
+                        self._braces_in_texts(part.tree)
                         self._joined(part.tree)
                 # another check reports what cannot be parsed
                 return TEXT if isinstance(value, Text) else ANY
@@ -95,8 +98,8 @@ class Inference:
             self._path = ()
             if isinstance(tree, nodes.Const) and isinstance(tree.value, str):
                 help = f"without its quotes it is an expression: `{tree.value}`" if tree.value.strip() else ""
-                written = shortened(self._source.strip(), 40)
-                self.complain(WRONG_TYPE, f"{what}, but this is the text `{written}`, in quotes", help)
+                text = shortened(slips.without_braces(self._source), 40)
+                self.complain(WRONG_TYPE, f"{what}, but this is the text `{text}`, in quotes", help)
                 return
             message = f"{what}, but {self._called(tree)} is {shape.said()}"
             self.complain(WRONG_TYPE, message, _CONVERT[kinds[0]], node=tree)
@@ -122,6 +125,19 @@ class Inference:
     def complaints(self) -> tuple[Complaint, ...]:
         """The complaints so far, without repetitions."""
         return tuple(self._heard)
+
+    def _braces_in_texts(self, node: nodes.Syntax) -> None:
+        """Warn of `'{{ input.name }}' == 'ann'`: a text of an expression is never computed, so this never holds."""
+        for inner in slips.expressions_in_texts(node):
+            chains = reads(inner.tree)
+            if chains and all(chain[0] in self._names.names() for chain in chains):
+                self.complain(
+                    NEVER_COMPUTED,
+                    f"a text of an expression is taken as it stands: `{inner.source}` in it is never computed",
+                    f"write `{slips.without_braces(inner.source)}` without quotes and braces; `~` joins it to text",
+                    focus=inner.source,
+                    severity=Severity.WARNING,
+                )
 
     def _called(self, node: nodes.Syntax | None) -> str:
         """Name an expression in a message."""
@@ -161,7 +177,8 @@ class Inference:
         """Complain when an operand can be of none of *kinds*; *what* begins the sentence."""
         if not shape.can_be(*kinds):
             message = f"{what}, but {self._called(node)} is {shape.said()}"
-            self.complain(WRONG_TYPE, message, _CONVERT[kinds[0]], node=node)
+            help = slips.TIME if kinds[0] == "number" and slips.is_moment(node) else _CONVERT[kinds[0]]
+            self.complain(WRONG_TYPE, message, help, node=node)
 
     def attribute(self, node: nodes.Syntax, shape: Shape, attribute: str, soft: bool) -> Shape:
         """Return the shape of the value that ``attribute="a.b"`` reads in each element of a list."""
@@ -328,10 +345,14 @@ class Inference:
         if sign == "+":
             for kind_ in ("string", "array"):
                 if (one.kinds == {kind_} and other.can_be(kind_)) or (other.kinds == {kind_} and one.can_be(kind_)):
+                    if slips.is_moment(left) and slips.is_length(right):
+                        said = "`+` joins these two texts, it does not compute a later moment"
+                        self.complain(WRONG_TYPE, said, slips.TIME, node=left, severity=Severity.WARNING)
                     return TEXT if kind_ == "string" else listing(union([one.element, other.element]))
             if one.kinds and other.kinds and not (one.can_be("number") and other.can_be("number")):
                 message = f"`+` cannot add {one.said()} and {other.said()}"
-                self.complain(WRONG_TYPE, message, "`~` joins anything to text", node=left)
+                help = slips.TIME if slips.is_moment(left) or slips.is_moment(right) else "`~` joins anything to text"
+                self.complain(WRONG_TYPE, message, help, node=left)
                 return ANY
             return _sum_of(one, other) if one.kinds and other.kinds else ANY
         if sign == "*" and one.kinds == {"string"}:
@@ -362,8 +383,10 @@ class Inference:
                 message = f"{self._called(node)} is {shape.said()}, so it never equals {far.said()}"
                 self.complain(WRONG_TYPE, message, _EQUAL_HELP, node=node, severity=Severity.WARNING)
                 return
+            texts = [choice for choice in shape.choices if isinstance(choice, str)]
+            if any("{{" in text for text in texts):
+                return  # `_braces_in_texts` has said what is wrong
             if shape.choices and len(far.choices) == 1 and far.choices[0] not in shape.choices:
-                texts = [choice for choice in shape.choices if isinstance(choice, str)]
                 near = self._names.near(str(far.choices[0]), texts)
                 values = ", ".join(f"`{choice}`" for choice in shape.choices[:12])
                 message = f"{self._called(node)} is never `{far.choices[0]}`"
@@ -379,7 +402,9 @@ class Inference:
             if not one.can_be(kind_) and not other.can_be("string" if kind_ == "number" else "number"):
                 message = f"{one.said()} and {other.said()} have no order between them"
                 if one.can_be("number", "string") and other.can_be("number", "string"):
-                    self.complain(WRONG_TYPE, message, "convert one of them with `| int` or `| string`", node=left)
+                    converted = "convert one of them with `| int` or `| string`"
+                    help = slips.TIME if slips.is_moment(left) or slips.is_moment(right) else converted
+                    self.complain(WRONG_TYPE, message, help, node=left)
 
 
 def _sum_of(one: Shape, other: Shape) -> Shape:

@@ -86,6 +86,11 @@ def operands_of_the_wrong_type(analysis: Analysis) -> Iterator[Finding]:
     yield from _found(analysis, "SD309")
 
 
+def braces_in_texts_of_expressions(analysis: Analysis) -> Iterator[Finding]:
+    """SD310: a text in quotes inside of an expression holds what looks like an expression, and is never computed."""
+    yield from _found(analysis, "SD310")
+
+
 def _found(analysis: Analysis, code: str) -> Iterator[Finding]:
     for site, complaint in analysis.shapes.complaints:
         if complaint.code == code:

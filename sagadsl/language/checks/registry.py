@@ -48,6 +48,7 @@ ALL: tuple[Check, ...] = (
     expressions.values_that_may_be_missing,
     expressions.compensations_that_need_the_output,
     expressions.operands_of_the_wrong_type,
+    expressions.braces_in_texts_of_expressions,
     secrecy.secrets_where_others_see_them,
     activities.activities_that_are_not_installed,
     activities.inputs_that_do_not_fit,

@@ -324,8 +324,7 @@ def _bare(text: str) -> Compiled:
     if not text.lstrip().startswith("{{"):
         whole = _expression(text, Piece(text, 0, True))
         if isinstance(whole, Broken) and "{{" in text:
-            remedy = "leave out the braces, or put all of it into one pair of them"
-            return Broken(text, tuple(replace(each, help=each.help or remedy) for each in whole.problems))
+            return Broken(text, _with_braces_inside(text, whole.problems))
         return whole
     pieces, found = split(text)
     written = [piece for piece in pieces if piece.expression or piece.text.strip()]
@@ -334,17 +333,39 @@ def _bare(text: str) -> Compiled:
     return Broken(text, found) if found else _expression(text, written[0])
 
 
+def _with_braces_inside(text: str, problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
+    """Say that the braces are what is wrong, if without them this is an expression; else what to do about them."""
+    pieces, found = split(text)
+    if not found and (joined := _as_one(pieces)):
+        focus = "{{"
+        return (
+            Problem("braces inside of an expression", f"leave the braces out: `{joined}`", text.index(focus), focus),
+        )
+    remedy = "leave out the braces, or put all of it into one pair of them"
+    return tuple(replace(each, help=each.help or remedy) for each in problems)
+
+
+def _as_one(pieces: Iterable[Piece]) -> str:
+    """Return the one expression that pieces are without their braces; empty if they are none."""
+    whole = "".join(piece.text.strip() if piece.expression else piece.text for piece in pieces).strip()
+    return whole if parse(whole)[0] is not None else ""
+
+
 def _beside(text: str, written: list[Piece]) -> Problem:
     """Say that there is text beside the only expression that is allowed here, or that there are several."""
     strays = [piece for piece in written if not piece.expression]
     inside = [piece for piece in written if piece.expression]
+    joined = _as_one(split(text)[0]) if inside and strays else ""
     if len(inside) != 1 or not strays:
-        return Problem("there is more than one expression here", "write all of it as one, without braces")
+        help = "write all of it as one, without braces" + (f": `{joined}`" if joined else "")
+        return Problem("there is more than one expression here", help)
     stray, expression = strays[0], f"{{{{ {inside[0].text.strip()} }}}}"
     focus = stray.text.strip()
     what = "quote" if focus in ("'", '"') else "text"
     message = f"the {what} `{shortened(focus, 40)}` stands beside the expression, in `{shortened(text.strip(), 60)}`"
     offset = stray.offset + stray.text.index(focus)
+    if joined:  # `{{ input.size }} == 'large'`
+        return Problem(message, f"put it inside: `{{{{ {joined} }}}}`", offset, focus)
     return Problem(message, f"leave it out, and write `{shortened(expression, 60)}` alone", offset, focus)
 
 

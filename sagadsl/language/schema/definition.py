@@ -57,9 +57,11 @@ def _root() -> dict[str, Any]:
     root: dict[str, Any] = json.loads(text())
     definitions = root["definitions"]
     del root["properties"]["imports"], root["properties"][_OF_BUNDLES], definitions["bundled_saga"]
+    root[wording.BEFORE] = ["imports", _OF_BUNDLES]
     root["required"] += root["else"]["required"]
     del root["if"], root["then"], root["else"]
     for name, keys in _EXPANDED.items():
+        definitions[name][wording.BEFORE] = list(keys)
         for key in keys:
             del definitions[name]["properties"][key]
     generic = {"type": "object", "properties": definitions["step"]["properties"]}
@@ -132,6 +134,11 @@ def version(document: Document) -> Finding | None:
 def _definition(document: Document) -> Iterator[Finding]:
     data = document.data
     part = SchemaPart(document, (), "the definition", None, _root()["definitions"])
+    allowed, before = list(top_level()), _root()[wording.BEFORE]
+    bundle = next((key for key in data if key not in allowed and meant(key, [*allowed, *before]) == _OF_BUNDLES), None)
+    if bundle is not None and "steps" not in data:
+        yield wording.unknown(part, (), bundle, allowed, before=before)
+        return
     yield from wording.reword(part, wording.errors_in(data, _root()))
     for key in TOP_LISTS:
         if key != ON_PAUSE:
@@ -207,6 +214,10 @@ def _step(document: Document, step: Any, route: Route, *, branch: bool) -> Itera
 def _kind(part: SchemaPart, step: dict[str, Any], kinds: list[str], branch: bool) -> Iterator[Finding]:
     """Validate a step by its kind: the kind that it names, the kind that a misspelt key stands for, or none."""
     every = _properties("any_step")
+    use = next((key for key in step if key not in every and closest(key, ["use"])), None)
+    if use is not None and not kinds and ("imports",) in part.document.keys:  # the file had some
+        yield wording.unknown(part, (), use, _EXPANDED["step"])
+        return
     guess = _guess(step, kinds, every)
     if len(kinds) > 1:
         yield _several(part, step, kinds)

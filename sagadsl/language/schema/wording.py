@@ -76,20 +76,33 @@ _VALIDATORS: dict[int, tuple[Any, Any]] = {}
 _YAML_1_1 = {"yes": True, "on": True, "y": True, "no": False, "off": False, "n": False}
 
 
-def unknown(part: SchemaPart, path: Route, key: str, allowed: Sequence[str], kind: str = "") -> Finding:
-    """SD104: *key* of the mapping at *path* is not one of *allowed*."""
+MOST = 2_147_483_647
+"""The largest number of anything that is counted, as our schema and Temporal have it."""
+
+BEFORE = "x-before"
+"""The keyword under which a part of our schema lists the keys that it has only before libraries are in place."""
+
+
+def unknown(
+    part: SchemaPart, path: Route, key: str, allowed: Sequence[str], kind: str = "", *, before: Sequence[str] = ()
+) -> Finding:
+    """SD104: *key* of the mapping at *path* is not one of *allowed*, nor of those *before* libraries are in place."""
     where = part.called(path)
+    allowed = [*allowed, *before]
     suggestion = meant(key, allowed)
     help = f"did you mean `{suggestion}`?" if suggestion else ""
     if suggestion == "timeouts":
         help = "did you mean `timeouts`? E.g. `timeouts: {start_to_close: 30s}`"
     level = "a step" if part.step is not None and not path else f"`{dotted(path)}`" if path else part.name
+    keys = ", ".join(allowed)
+    if before and part.step is None and not path:
+        keys += "; one that begins with `x-` may hold anchors"
     return Finding(
         "SD104",
         f"unknown key `{key}` in {where}",
         (*part.route, *path, key),
         help=help,
-        notes=(f"keys allowed {f'in a step with `{kind}`' if kind else 'here'}: {', '.join(allowed)}",),
+        notes=(f"keys allowed {f'in a step with `{kind}`' if kind else 'here'}: {keys}",),
         label=f"not a key of {level}",
         at_key=True,
         step=part.step or "",
@@ -153,8 +166,10 @@ def reword(
             continue  # its length or its form would be judged before it is clear what is meant
         if error.validator == "additionalProperties":
             for key in _extra(error):
-                yield unknown(part, here, key, list(error.schema["properties"]))
-                yield from misspelt(part, (*here, key), error.instance[key], error.schema["properties"])
+                before = error.schema.get(BEFORE, ())
+                yield unknown(part, here, key, list(error.schema["properties"]), before=before)
+                if meant(key, [*error.schema["properties"], *before]) not in before:
+                    yield from misspelt(part, (*here, key), error.instance[key], error.schema["properties"])
         elif error.validator == "required":
             for key in error.validator_value:
                 if key not in error.instance and (inner, key) not in meant_there and f"'{key}'" in error.message:
@@ -356,6 +371,8 @@ def _duration(part: SchemaPart, path: Route, value: Any) -> Finding:
 def _count(part: SchemaPart, path: Route, value: Any, key: str) -> Finding:
     code = "SD504" if key == "maximum_attempts" else "SD107"
     help, fix = "for no limit say `unlimited`", None
+    if isinstance(value, int | float) and value > MOST:
+        return _finding(part, path, code, f"be at most {MOST:,}, or `unlimited`", value, help=help)
     if isinstance(value, str):
         if "{{" in value:
             help = f"give it a bound: `{{value: {json.dumps(value)}, at_most: 10}}`"
