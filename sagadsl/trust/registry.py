@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from sagadsl.trust.fetching import Remote, body, checked
+from sagadsl.trust.logins import HUB, login_for
 from sagadsl.trust.loopback import is_loopback
 from sagadsl.trust.unpacking import MOST_BYTES, SpaceLeft, UnfitContent, unpack, write_file
 
@@ -25,7 +23,6 @@ _MOST_LAYERS = 1_000
 _TITLE, _UNPACK = "org.opencontainers.image.title", "io.deis.oras.content.unpack"
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
-_HUB = "docker.io"
 _TAG = re.compile(r":[^/:]*\Z")
 _LONGEST_CHALLENGE = 4_000
 
@@ -33,7 +30,7 @@ _LONGEST_CHALLENGE = 4_000
 def pull(client: httpx2.Client, wanted: Remote, folder: Path) -> None:
     """Write the files of all layers below *folder*, the first layer first. Raises ``UnfitContent``."""
     place = urlsplit(wanted.place)
-    host = "registry-1.docker.io" if place.netloc == _HUB else place.netloc
+    host = "registry-1.docker.io" if place.netloc == HUB else place.netloc
     scheme, path = "http" if is_loopback(place.hostname or "") else "https", _TAG.sub("", place.path)
     base = f"{scheme}://{host}/v2{path}"
     asked = _Asking(client, place.netloc)
@@ -55,7 +52,7 @@ class _Asking:
     """Asks one registry, with what ``docker login`` or ``oras login`` has kept for it."""
 
     def __init__(self, client: httpx2.Client, host: str) -> None:
-        self._client, self._login, self._token = client, _login_for(host), ""
+        self._client, self._login, self._token = client, login_for(host), ""
 
     def get(self, url: str, most: int, accept: str = "*/*") -> bytes:
         for _ in range(2):
@@ -119,16 +116,3 @@ def _json(raw: bytes) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise UnfitContent("the registry's answer is no JSON object")
     return found
-
-
-def _login_for(host: str) -> str:
-    """Return the login in base64 that is kept for a host; empty if there is none, or if a helper keeps it."""
-    folder = os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker"
-    try:
-        kept = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))["auths"]
-        names = ("https://index.docker.io/v1/", host) if host == _HUB else (host, f"https://{host}")
-        found = next((kept[name]["auth"] for name in names if name in kept), "")
-        base64.b64decode(found, validate=True)
-    except (OSError, ValueError, KeyError, TypeError, binascii.Error, RecursionError):
-        return ""
-    return str(found)

@@ -7,9 +7,11 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import tarfile
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -99,9 +101,32 @@ def _serving(registry: Registry) -> tuple[ThreadingHTTPServer, Thread]:
     return server, thread
 
 
+@dataclass(frozen=True)
+class Docker:
+    """What docker has on a machine: its config.json, and programs that keep logins."""
+
+    folder: Path
+
+    def config(self, **kept: object) -> None:
+        (self.folder / "config.json").write_text(json.dumps(kept))
+
+    def helper(self, name: str, text: str) -> None:
+        program = self.folder / "bin" / f"docker-credential-{name}"
+        program.write_text(text)
+        program.chmod(0o755)
+
+
 @pytest.fixture
-def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
-    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
+def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Docker:
+    folder = tmp_path / "docker"
+    (folder / "bin").mkdir(parents=True)
+    monkeypatch.setenv("DOCKER_CONFIG", str(folder))
+    monkeypatch.setenv("PATH", f"{folder / 'bin'}:{os.environ['PATH']}")
+    return Docker(folder)
+
+
+@pytest.fixture
+def registry(docker: Docker) -> Iterator[Registry]:
     made = Registry()
     server, thread = _serving(made)
     try:
@@ -137,10 +162,9 @@ GOOD = _tar(("defs/hello.saga.yaml", HELLO))
 
 
 @pytest.mark.parametrize("wants", ["", "basic", "bearer"])
-def test_an_image_is_pulled_with_the_login_that_docker_has_kept(registry: Registry, tmp_path: Path, wants: str) -> None:
+def test_an_image_is_pulled_with_the_login_that_docker_has_kept(registry: Registry, docker: Docker, wants: str) -> None:
     """Two layers, one compressed; blobs lie on another host, which gets no password."""
-    (tmp_path / "docker").mkdir()
-    (tmp_path / "docker" / "config.json").write_text(json.dumps({"auths": {registry.host: {"auth": LOGIN}}}))
+    docker.config(auths={registry.host: {"auth": LOGIN}})
     other = Registry()
     server, thread = _serving(other)
     try:
@@ -157,9 +181,68 @@ def test_an_image_is_pulled_with_the_login_that_docker_has_kept(registry: Regist
     assert {login for _, login in other.asked} == {""}
 
 
-def test_no_login_goes_where_a_host_behind_the_registry_wants_it(registry: Registry, tmp_path: Path) -> None:
-    (tmp_path / "docker").mkdir()
-    (tmp_path / "docker" / "config.json").write_text(json.dumps({"auths": {registry.host: {"auth": LOGIN}}}))
+HELPER = """\
+#!/usr/bin/env python3
+import json, sys
+assert sys.argv[1:] == ["get"]
+place = sys.stdin.read()
+if place != {host!r}:
+    print("credentials not found in native keychain")
+    sys.exit(1)
+print(json.dumps({{"ServerURL": place, "Username": {user!r}, "Secret": {secret!r}}}))
+"""
+
+
+@pytest.mark.parametrize("whose", ["this registry's", "everyone's"])
+def test_a_helper_of_docker_is_asked_for_the_login(whose: str, registry: Registry, docker: Docker) -> None:
+    user, _, secret = base64.b64decode(LOGIN).decode().partition(":")
+    docker.helper("test", HELPER.format(host=registry.host, user=user, secret=secret))
+    docker.helper("wrong", HELPER.format(host=registry.host, user="eve", secret="x"))
+    if whose == "everyone's":
+        docker.config(credsStore="test", auths={registry.host: {}})
+    else:
+        wrong = {registry.host: {"auth": "eDp5"}}
+        docker.config(credsStore="wrong", credHelpers={registry.host: "test"}, auths=wrong)
+    registry.wants = "basic"
+
+    assert _found(_verified(registry.push(registry.layer(GOOD)))) == ["hello"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("test", "", "`docker-credential-test`, which docker's config.json names, cannot be run"),
+        ("../test", "", "names the helper `../test`, which is no name of a program"),
+        (
+            "test",
+            "#!/bin/sh\necho hush >&2\nexit 3\n",
+            "`docker-credential-test get` ended with code 3; run it by hand",
+        ),
+        ("test", "#!/bin/sh\necho hush\n", "`docker-credential-test get` printed no login"),
+        ("test", HELPER.replace("{host!r}", "place").format(user="<token>", secret="hush"), "an identity token"),
+        (
+            "test",
+            HELPER.format(host="elsewhere", user="x", secret="hush"),
+            "`docker login` or `oras login` keeps the answer",
+        ),
+    ],
+)
+def test_what_a_helper_fails_to_do_is_told_without_what_it_printed(
+    name: str, text: str, said: str, registry: Registry, docker: Docker
+) -> None:
+    if text:
+        docker.helper(name, text)
+    docker.config(credsStore=name)
+    registry.wants = "basic"
+    ran = _verified(registry.push(registry.layer(GOOD)))
+
+    assert (ran.code, "SD993" in ran.err, said in ran.err, "hush" in ran.out + ran.err) == (3, True, True, False), (
+        ran.err
+    )
+
+
+def test_no_login_goes_where_a_host_behind_the_registry_wants_it(registry: Registry, docker: Docker) -> None:
+    docker.config(auths={registry.host: {"auth": LOGIN}})
     other = Registry()
     server, thread = _serving(other)
     try:
