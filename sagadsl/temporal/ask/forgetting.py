@@ -9,26 +9,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import Client
-from temporalio.service import RPCError, RPCStatusCode
 
 from sagadsl.errors import SagadslError
 from sagadsl.immutable import Immutable
 from sagadsl.temporal.link.storage import storage_of
 from sagadsl.temporal.read.ancestors import Above, above_of, open_above
 from sagadsl.temporal.read.copies import keepers
-from sagadsl.temporal.read.described import Described, describe
-from sagadsl.temporal.read.lineage import rows_of
+from sagadsl.temporal.read.described import OPEN, asked, word
+from sagadsl.temporal.read.lineage import rows_of, runs_under
 from sagadsl.temporal.read.payloads_of import PayloadsOf, payloads_of
 from sagadsl.temporal.read.sharers import Sharer, Sharers
 from sagadsl.temporal.refusals import SagaNotFound, SagaOver, known
-from sagadsl.temporal.wire.arguments import TAKES_UP
 
 PATIENCE_SECONDS = 60.0
 """For how long it looks whether the server has deleted what it was asked to."""
@@ -323,52 +321,21 @@ class _Search:
         if (id, parent) in self.looked:  # two parents may each have begun a child of one id
             return
         self.looked[id, parent] = None
-        async for described in self._all(id):
-            began = described.raw.workflow_execution_info
+        async for raw in runs_under(self.client, id):
+            began = raw.workflow_execution_info
             if parent and began.parent_execution.workflow_id != parent:
                 continue
-            if "saga" not in described.memo:  # it belongs to somebody else
+            if "saga" not in began.memo.fields:  # it belongs to somebody else
                 continue
+            run_id, is_open = began.execution.run_id, word(began.status) in OPEN
             above = () if parent else above_of(began)
-            self.runs[described.run_id] = KeptRun(
-                id, described.run_id, described.workflow_type, described.is_open, child=bool(parent), above=above
-            )
-            for child in await self._children(described):
+            self.runs[run_id] = KeptRun(id, run_id, began.type.name, is_open, child=bool(parent), above=above)
+            for child in await self._children(id, run_id):
                 await self.look(child, parent=id)
 
-    async def _all(self, id: str) -> AsyncIterator[Described]:
-        """Yield the runs with an id: those of the index, and those that the newest one follows."""
-        seen: set[str] = set()
-        waiting = [None, *(row.execution.run_id for row in await rows_of(self.client, [id], whatever=True))]
-        while waiting:
-            run_id = waiting.pop(0)
-            if run_id in seen:
-                continue
-            try:
-                described = await describe(self.client, id, run_id=run_id)
-            except SagaNotFound:  # the index lags behind
-                continue
-            if described.run_id not in seen:
-                seen.add(described.run_id)
-                yield described
-                before = await self._before(described)
-                waiting += [each for each in (before, described.memo.get(TAKES_UP)) if each]
-
-    async def _before(self, described: Described) -> str:
-        """Return the run that a run continues; empty if there is none."""
-        handle = self.client.get_workflow_handle(described.id, run_id=described.run_id)
-        try:
-            async for event in handle.fetch_history_events(page_size=1):
-                return event.workflow_execution_started_event_attributes.continued_execution_run_id
-        except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                raise
-        return ""
-
-    async def _children(self, described: Described) -> list[str]:
-        handle = self.client.get_workflow_handle(described.id, run_id=described.run_id)
+    async def _children(self, id: str, run_id: str) -> list[str]:
         found: dict[str, None] = {}
-        async for event in handle.fetch_history_events():
+        async for event in self.client.get_workflow_handle(id, run_id=run_id).fetch_history_events():
             if event.HasField("start_child_workflow_execution_initiated_event_attributes"):
                 found[event.start_child_workflow_execution_initiated_event_attributes.workflow_id] = None
         return list(found)
@@ -391,7 +358,7 @@ async def _known(client: Client, runs: tuple[KeptRun, ...]) -> tuple[KeptRun, ..
     left = []
     for each in runs:
         try:
-            await describe(client, each.id, run_id=each.run_id)
+            await asked(client, each.id, each.run_id)
         except SagaNotFound:
             if each.run_id not in listed:
                 continue

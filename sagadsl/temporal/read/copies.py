@@ -12,7 +12,8 @@ from temporalio.service import RPCError
 
 from sagadsl.errors import SagadslError
 from sagadsl.temporal.read.described import asked
-from sagadsl.temporal.read.payloads_of import PayloadsOf, first_event
+from sagadsl.temporal.read.lineage import first_event
+from sagadsl.temporal.read.payloads_of import PayloadsOf
 from sagadsl.temporal.read.scheduled import runs_begun_by, schedule_asked
 from sagadsl.temporal.read.sharers import Sharer, in_namespace
 from sagadsl.temporal.refusals import SagaNotFound

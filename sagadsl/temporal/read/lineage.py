@@ -10,13 +10,16 @@ import re
 from collections.abc import AsyncIterator, Collection
 from typing import Any
 
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflow.v1 import WorkflowExecutionInfo
-from temporalio.api.workflowservice.v1 import ListWorkflowExecutionsRequest
+from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse, ListWorkflowExecutionsRequest
 from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
 
-from sagadsl.temporal.read.described import Described, describe, memo_at_once, word
+from sagadsl.temporal.read.described import Described, asked, describe, memo_at_once, memo_of, word
 from sagadsl.temporal.read.filters import Chosen
 from sagadsl.temporal.read.runs import result
+from sagadsl.temporal.refusals import SagaNotFound
 from sagadsl.temporal.wire.arguments import TAKES_UP
 
 LEFT_SOMETHING = ("failed", "canceled", "terminated", "timed_out")
@@ -94,6 +97,46 @@ async def _has_done_nothing(client: Client, described: Described) -> bool:
     return described.status == "failed" and await was_refused(client, described.id, described.run_id)
 
 
+async def runs_under(
+    client: Client, id: str, but: Collection[str] = ()
+) -> AsyncIterator[DescribeWorkflowExecutionResponse]:
+    """Yield the runs with an id: those of the index, and those that one of them continues or takes up.
+
+    Args:
+        but: Runs that are not looked at, and so lead to no others.
+    """
+    done = set(but)
+    waiting = ["", *(row.execution.run_id for row in await rows_of(client, [id], whatever=True))]
+    while waiting:
+        run_id = waiting.pop(0)
+        if run_id in done:
+            continue
+        try:
+            raw = await asked(client, id, run_id)
+        except SagaNotFound:  # the index lags behind, or it is gone
+            continue
+        info = raw.workflow_execution_info
+        if (run_id := info.execution.run_id) in done:
+            continue
+        done.add(run_id)
+        yield raw
+        began = (await first_event(client, id, run_id)).workflow_execution_started_event_attributes
+        # the memo of somebody else may be one that this process cannot read
+        takes_up = (await memo_of(client, id, info.memo)).get(TAKES_UP) if TAKES_UP in info.memo.fields else ""
+        waiting += [each for each in (began.continued_execution_run_id, takes_up) if each]
+
+
+async def first_event(client: Client, id: str, run_id: str) -> HistoryEvent:
+    """Return the event with which a run has begun; an empty one if the server does not know the run any more."""
+    try:
+        async for event in client.get_workflow_handle(id, run_id=run_id).fetch_history_events(page_size=1):
+            return event
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+    return HistoryEvent()
+
+
 async def rows_of(client: Client, ids: Collection[str], *, whatever: bool = False) -> list[WorkflowExecutionInfo]:
     """Return the runs under some ids as the index knows them, the oldest first. It cannot be asked for an id with a
     quote or a backslash.
@@ -101,10 +144,10 @@ async def rows_of(client: Client, ids: Collection[str], *, whatever: bool = Fals
     Args:
         whatever: Find those, too: it is asked for all ids that begin alike, perhaps for all that there are.
     """
-    asked = sorted({each for each in ids if _is_askable(each)})
+    askable = sorted({each for each in ids if _is_askable(each)})
     found: list[WorkflowExecutionInfo] = []
-    for begin in range(0, len(asked), _IDS_AT_ONCE):
-        names = ", ".join(f"'{each}'" for each in asked[begin : begin + _IDS_AT_ONCE])
+    for begin in range(0, len(askable), _IDS_AT_ONCE):
+        names = ", ".join(f"'{each}'" for each in askable[begin : begin + _IDS_AT_ONCE])
         found += [row async for row in rows_asked(client, f"WorkflowId IN ({names})")]
     for odd in {each for each in ids if not _is_askable(each)} if whatever else ():
         query = " AND ".join(Chosen(beginning=odd).conditions(ignores_case=False))

@@ -32,7 +32,6 @@ class PayloadsOf(Immutable):
         workflows: Namespaces and ids of other workflows whose histories may refer to some of them.
         others: Namespaces, ids and runs of all that got or gave data, stored or not. A run may be empty.
         schedules: Ids of schedules that may refer to them, and that keep what the run hands on.
-        continues: The run that it continues; empty if there is none.
         until: When its last event was, in nanoseconds.
     """
 
@@ -41,7 +40,6 @@ class PayloadsOf(Immutable):
     workflows: frozenset[tuple[str, str]] = frozenset()
     others: frozenset[tuple[str, str, str]] = frozenset()
     schedules: frozenset[str] = frozenset()
-    continues: str = ""
     until: int = 0
 
 
@@ -50,7 +48,7 @@ async def payloads_of(client: Client, id: str, run_id: str) -> PayloadsOf:
     claims: dict[tuple[str, str], StorageDriverClaim] = {}
     hands_on = Payloads()
     workflows, others, schedules = set[tuple[str, str]](), set[tuple[str, str, str]](), set[str]()
-    continues, until = "", 0
+    until = 0
     try:
         async for event in client.get_workflow_handle(id, run_id=run_id).fetch_history_events():
             claims.update(claims_in(event))
@@ -61,7 +59,7 @@ async def payloads_of(client: Client, id: str, run_id: str) -> PayloadsOf:
                     workflows |= {(namespace or client.namespace, execution.workflow_id)} if refers else set()
             if event.HasField("workflow_execution_started_event_attributes"):
                 began = event.workflow_execution_started_event_attributes
-                hands_on, continues = began.last_completion_result, began.continued_execution_run_id
+                hands_on = began.last_completion_result
                 if (by := began.search_attributes.indexed_fields.get(SCHEDULED_BY)) is not None:
                     schedules.add(by.data.decode().strip('"'))
             if event.HasField("workflow_execution_completed_event_attributes"):
@@ -69,18 +67,7 @@ async def payloads_of(client: Client, id: str, run_id: str) -> PayloadsOf:
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
-    return PayloadsOf(claims, hands_on, frozenset(workflows), frozenset(others), frozenset(schedules), continues, until)
-
-
-async def first_event(client: Client, id: str, run_id: str) -> HistoryEvent:
-    """Return the event with which a run has begun; an empty one if the server does not know the run any more."""
-    try:
-        async for event in client.get_workflow_handle(id, run_id=run_id).fetch_history_events(page_size=1):
-            return event
-    except RPCError as error:
-        if error.status is not RPCStatusCode.NOT_FOUND:
-            raise
-    return HistoryEvent()
+    return PayloadsOf(claims, hands_on, frozenset(workflows), frozenset(others), frozenset(schedules), until)
 
 
 def claims_in(message: Message) -> dict[tuple[str, str], StorageDriverClaim]:

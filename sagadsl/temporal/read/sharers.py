@@ -10,12 +10,10 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from sagadsl.errors import SagadslError
 from sagadsl.immutable import Immutable
-from sagadsl.temporal.read.described import OPEN, asked, memo_of, word
-from sagadsl.temporal.read.lineage import rows_of
-from sagadsl.temporal.read.payloads_of import Claims, PayloadsOf, claims_in, first_event, payloads_of
+from sagadsl.temporal.read.described import OPEN, word
+from sagadsl.temporal.read.lineage import first_event, runs_under
+from sagadsl.temporal.read.payloads_of import Claims, PayloadsOf, claims_in, payloads_of
 from sagadsl.temporal.read.scheduled import runs_begun_by, schedule_asked
-from sagadsl.temporal.refusals import SagaNotFound
-from sagadsl.temporal.wire.arguments import TAKES_UP
 
 _Run = tuple[str, str, str]
 """A namespace, an id, and a run; no run for a schedule, and for a workflow that could not be read."""
@@ -91,28 +89,17 @@ class Sharers:
             self._found[namespace, id, ""] = (Sharer(id), whole)  # it may refer to anything
 
     async def _runs(self, client: Client, id: str, but: Collection[str]) -> None:
-        """Read the runs under an id: those of the index, and those that the newest one follows."""
-        waiting = ["", *(row.execution.run_id for row in await rows_of(client, [id], whatever=True))]
-        done = {*but, *(run_id for namespace, of, run_id in self._settled if (namespace, of) == (client.namespace, id))}
-        while waiting:
-            run_id = waiting.pop(0)
-            if run_id in done:
-                continue
-            try:
-                info = (await asked(client, id, run_id)).workflow_execution_info
-            except SagaNotFound:  # the index lags behind, or it is gone
-                continue
-            if (run_id := info.execution.run_id) in done:
-                continue
-            done.add(run_id)
-            read, run = await payloads_of(client, id, run_id), (client.namespace, id, run_id)
+        """Read the runs under an id, except for those that cannot say anything new."""
+        settled = {run_id for namespace, of, run_id in self._settled if (namespace, of) == (client.namespace, id)}
+        async for raw in runs_under(client, id, {*but, *settled}):
+            info = raw.workflow_execution_info
+            run_id = info.execution.run_id
+            run = (client.namespace, id, run_id)
             is_saga = "saga" in info.memo.fields and client.namespace == self.client.namespace
-            self._found[run] = (Sharer(id, info.type.name if is_saga else ""), read.claims)
+            claims = (await payloads_of(client, id, run_id)).claims
+            self._found[run] = (Sharer(id, info.type.name if is_saga else ""), claims)
             if word(info.status) not in OPEN:
                 self._settled.add(run)
-            # the memo of somebody else may be one that this process cannot read
-            takes_up = (await memo_of(client, id, info.memo)).get(TAKES_UP) if TAKES_UP in info.memo.fields else ""
-            waiting += [each for each in (read.continues, takes_up) if each]
 
     async def _schedule(self, id: str, of: Collection[PayloadsOf], but: Collection[str]) -> None:
         namespace = self.client.namespace
