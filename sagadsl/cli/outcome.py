@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sagadsl.cli import screen
 from sagadsl.status.lines import SIGNS, error_text, one_line, paused, spell, warnings
+from sagadsl.status.listed import listed
 
 if TYPE_CHECKING:
     from sagadsl.temporal.read.runs import Ended
@@ -24,9 +25,6 @@ EXIT_CODES: Mapping[str, int] = {
     "rejected": 17,
 }
 """Exit codes by status: they tell a script what a person has to do."""
-
-_MANY, _FEW = 200, 20
-"""Most steps in one line, and how many are shown when there are more."""
 
 _WORDS: Mapping[str, tuple[str, str]] = {
     "completed": ("completed", ""),
@@ -92,7 +90,7 @@ def lines(ended: Ended, took: str = "") -> Iterator[str]:
     for error in report.get("other_errors", ()):
         yield f"   later error: {error_text(error)}"
     if report.get("undone"):
-        yield f"   undone: {_paths(report, 'undone')}"
+        yield f"   undone: {listed(report, 'undone')}"
     for each in report.get("not_undone", ()):
         # The report does not tell a compensation that was skipped from one that was given up with the saga.
         who = "left by an operator" if report.get("why_not") else "skipped"
@@ -100,17 +98,9 @@ def lines(ended: Ended, took: str = "") -> Iterator[str]:
         yield f"   NOT undone: {each['path']}{how}: {each['type']}: {one_line(each['message'])}"
     if report.get("not_attempted"):
         why = f" ({report['why_not']})" if report.get("why_not") else ""
-        yield f"   not attempted: {_paths(report, 'not_attempted')}{why}"
+        yield f"   not attempted: {listed(report, 'not_attempted')}{why}"
     for each in report.get("goes_on", ()):
         yield f"   goes on by itself: {each['path']}: saga {each['id']}"
-
-
-def _paths(report: Mapping[str, Any], name: str) -> str:
-    """Return the steps of a list in the report; for a very long list, the first ones and their number."""
-    paths = report[name]
-    shown = paths if len(paths) <= _MANY else paths[:_FEW]
-    more = report.get("counts", {}).get(name, len(paths)) - len(shown)
-    return ", ".join(shown) + (f" and {more:,} more" if more else "")
 
 
 def paused_line(status: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sagadsl.cli.output_schemas_of_runs import OF_RUNS, REPORT, maybe
+from sagadsl.cli.output_schemas_of_runs import ATTENTION, OF_RUNS, REPORT, WAITING, maybe
 from sagadsl.gateway.schema_forms import ANY, NULLABLE, TEXT, Data, list_of, object_of
 
 BOOL: Data = {"type": "boolean"}
@@ -161,7 +161,10 @@ _SIMULATE = object_of(
         "failure": maybe(MAPPING),
         "warnings": list_of(ANY),
         "report": REPORT,
+        "attention": ATTENTION,
+        "waiting_for": WAITING,
         "refused": TEXTS,
+        "cut": BOOL,
         "timeline": object_of(
             {
                 "seconds": NUMBER,

@@ -48,7 +48,7 @@ REPORT = object_of(
 """What a saga that has not completed leaves: what was undone, and what was not."""
 
 _SENDER = object_of({"at": TEXT, "by": TEXT, "why": TEXT})
-_ATTENTION = list_of(
+ATTENTION = list_of(
     object_of(
         {"path": TEXT, "occurrence": _COUNT, "type": TEXT, "message": TEXT, "step": TEXT},
         since=TEXT,
@@ -57,12 +57,12 @@ _ATTENTION = list_of(
         causes=list_of(_CAUSE),
     )
 )
-_WAITING: Data = {"type": "object", "additionalProperties": _TEXTS}
+WAITING: Data = {"type": "object", "additionalProperties": _TEXTS}
 _CHILDREN = list_of(
     object_of(
         {"path": TEXT, "id": TEXT, "name": TEXT, "status": TEXT, "paused": _BOOL},
-        attention=_ATTENTION,
-        waiting_for=_WAITING,
+        attention=ATTENTION,
+        waiting_for=WAITING,
         held=_SENDER,
     )
 )
@@ -116,8 +116,8 @@ _TOLD_BY_WORKERS: Data = {
     "timed_out": _BOOL,
     "timeout_at": NULLABLE,
     "other_errors": list_of(_ERROR),
-    "attention": _ATTENTION,
-    "waiting_for": _WAITING,
+    "attention": ATTENTION,
+    "waiting_for": WAITING,
     "kept_signals": {"type": "object", "additionalProperties": _COUNT},
     "actions": list_of(object_of({"at": TEXT, "verb": TEXT, "path": TEXT, "by": TEXT, "why": TEXT}, gave=TEXT)),
     "answer": ANY,
@@ -172,7 +172,7 @@ _RESULT = object_of(
     error=maybe(_ERROR),
     report=maybe(REPORT),
     warnings=_WARNINGS,
-    attention=_ATTENTION,
+    attention=ATTENTION,
     children=_CHILDREN,
 )
 _RUN: Data = {
@@ -180,7 +180,7 @@ _RUN: Data = {
         object_of(
             {**_ENDED, "run_id": TEXT, "name": TEXT, "steps": list_of(_STEP)},
             warnings=_WARNINGS,
-            attention=_ATTENTION,
+            attention=ATTENTION,
             children=_CHILDREN,
         ),
         object_of({"id": TEXT, "run_id": TEXT, "name": TEXT, "task_queue": TEXT}),
@@ -188,7 +188,7 @@ _RUN: Data = {
             {"id": TEXT, "run_id": TEXT, "name": TEXT, "steps": list_of(_STEP)},
             status=TEXT,
             output=ANY,
-            attention=_ATTENTION,
+            attention=ATTENTION,
             children=_CHILDREN,
         ),
         object_of({"id": TEXT, "answer": ANY}, run_id=TEXT, name=TEXT),

@@ -289,7 +289,10 @@ def _shown(saga: Saga, played: Played, format: str) -> str:
                 "failure": played.failure,
                 "warnings": list(played.status_document.get("warnings", ())),
                 "report": played.report,
+                "attention": list(played.status_document.get("attention") or ()),
+                "waiting_for": dict(played.status_document.get("waiting_for") or {}),
                 "refused": list(played.refused),
+                "cut": played.cut,
                 "timeline": timelines.data(drawn),
             }
             return json.dumps(document, ensure_ascii=False)

@@ -16,6 +16,7 @@ from sagadsl.language.notation.plain_text import clean
 from sagadsl.language.own_errors import CANCELLED, TIMEOUT
 from sagadsl.language.paths import TimerKind, is_compensation, timer
 from sagadsl.status.lines import SIGNS, warnings
+from sagadsl.status.listed import listed
 from sagadsl.trial.mocks import call_name
 from sagadsl.trial.played import ID, Played
 from sagadsl.virtual.runs import Event
@@ -304,12 +305,12 @@ def outcome(played: Played) -> Iterator[str]:
     yield from (f"  {line}" for line in warnings(played.status_document))
     report = played.report
     if report["undone"]:
-        yield f"  undone: {', '.join(report['undone'])}"
+        yield f"  undone: {listed(report, 'undone')}"
     for line in report["not_undone"]:
         yield clean(f"  NOT UNDONE: {line['path']}: {line['type']}: {line['message']}")
     if report["not_attempted"]:
         reason = f" ({report['why_not']})" if report.get("why_not") else ""
-        yield f"  NOT ATTEMPTED: {', '.join(report['not_attempted'])}{reason}"
+        yield f"  NOT ATTEMPTED: {listed(report, 'not_attempted')}{reason}"
     for line in report.get("goes_on", ()):
         yield clean(f"  goes on by itself: {line['path']}: saga {line['id']}")
     for line in played.status_document.get("attention") or ():

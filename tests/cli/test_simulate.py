@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from sagadsl.trial import play
 from tests.cli.shell import Ran, inside
 
 DEFINITION = """
@@ -24,6 +25,15 @@ steps:
   - {id: wait, wait_for: {signal: approve, timeout: 1d, payload: {type: object, required: [ok]}}}
   - {id: ship, activity: shop.ship, retry: {maximum_attempts: 2}, compensation: {activity: shop.recall}}
 output: {id: "{{ steps.ship.output.id }}"}
+"""
+LONG = """
+sagadsl: 1
+name: order
+steps:
+  - id: l
+    for_each: {items: input.n, as: n}
+    steps: [{id: a, activity: x.a, input: "{{ n }}", compensation: {activity: x.b}}]
+  - {id: last, activity: x.c, compensation: none}
 """
 APPROVED = ("--signal", 'approve={"ok": true}@2h')
 
@@ -133,6 +143,27 @@ def test_an_input_that_does_not_fit_is_no_run(folder: Path) -> None:
         "error[SD921]: the input does not fit saga `fitting`: `input.n`: must be a whole number, got `true`" in ran.err
     )
     assert inside("simulate", file.name, "--set", "n=3", cwd=folder).code == 0
+
+
+def test_json_tells_what_a_saga_waits_for_and_that_it_was_stopped(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the text does; and a very long list of steps is shortened there."""
+    waits = json.loads(_simulate(folder, "--set", "amount=5", "--until", "1h", "--format", "json").out)
+    assert (waits["status"], waits["waiting_for"], waits["cut"]) == ("running", {"approve": ["wait"]}, False)
+
+    paused = json.loads(_simulate(folder, *APPROVED, "--fail", "ship", "--fail", "charge.compensation", "--json").out)
+    assert (paused["status"], [each["path"] for each in paused["attention"]]) == ("paused", ["charge.compensation"])
+
+    (folder / "order.saga.yaml").write_text(LONG)
+    (folder / "many.json").write_text(json.dumps({"n": list(range(300))}))
+    many = _simulate(folder, "-i", "@many.json", "--fail", "last")
+    assert "  undone: l[299]/a, l[298]/a, " in many.out
+    assert many.out.splitlines()[-1].endswith(", l[280]/a and 280 more")
+
+    monkeypatch.setattr(play, "MAX_EVENTS", 100)
+    assert _simulate(folder, "-i", "@many.json").out.endswith("\n  it went on and on, and was stopped\n")
+    assert json.loads(_simulate(folder, "-i", "@many.json", "--json").out)["cut"] is True
 
 
 def test_a_moment_that_never_came_and_a_signal_that_was_refused_are_told(folder: Path) -> None:
