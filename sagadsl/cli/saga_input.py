@@ -43,8 +43,15 @@ def read_input(
         raise InputUnusable(
             f"the input is {_kind(given)}; a saga takes an object", "for example `-i '{\"amount\": 5}'`"
         )
+    wrong: list[InputUnusable] = []
     for assignment in assignments:
-        _assign(given, assignment, schema)
+        try:
+            _assign(given, assignment, schema)
+        except InputUnusable as error:
+            wrong.append(error)
+    if wrong:
+        remedies = dict.fromkeys(each.remedy for each in wrong if each.remedy)
+        raise InputUnusable("; ".join(dict.fromkeys(map(str, wrong))), "; ".join(remedies))
     return given
 
 

@@ -85,6 +85,17 @@ def test_a_value_that_does_not_fit_is_refused(assignment: str, message: str) -> 
     assert str(refused.value) == message
 
 
+def test_every_value_that_does_not_fit_is_told_at_once() -> None:
+    with pytest.raises(InputUnusable) as refused:
+        read_input(None, None, ["amount=ten", "rate=1", "vip=yes", "b", "c"], SCHEMA)
+    assert str(refused.value) == (
+        "`--set amount=ten`: the input schema wants integer for `amount`; "
+        "`--set vip=yes`: the input schema wants boolean for `vip`; "
+        "`--set b` is no assignment; `--set c` is no assignment"
+    )
+    assert refused.value.help == "write `--set key=value`, or `--set key:=JSON`; `a.b=c` goes deeper"
+
+
 def test_single_values_go_on_top_of_the_whole_and_the_last_one_counts() -> None:
     text = '{"amount": 1, "customer": {"name": "a"}}'
     given = read_input(text, None, ["amount=2", "amount=3", "customer.age=4"], SCHEMA)
