@@ -52,6 +52,23 @@ _VALIDATE = object_of(
 )
 _SECONDS: Data = {"type": ["number", "null"], "description": "Seconds; null is without limit, and `why` says why"}
 _TIMES: Data = {"once": _SECONDS, "retried": _SECONDS, "undo": _SECONDS, "why": TEXTS}
+_POLICY = object_of(
+    {
+        "activity": TEXT,
+        "timeouts": {"type": "object", "additionalProperties": TEXT},
+        "retry": maybe(
+            object_of(
+                {
+                    "maximum_attempts": {"type": ["integer", "string"]},
+                    "initial_interval": TEXT,
+                    "backoff_coefficient": NUMBER,
+                    "maximum_interval": TEXT,
+                    "non_retryable_error_types": TEXTS,
+                }
+            )
+        ),
+    }
+)
 _TIMING = object_of(
     {
         "sagas": list_of(
@@ -60,7 +77,17 @@ _TIMING = object_of(
                     "saga": TEXT,
                     **_TIMES,
                     "timeout": _SECONDS,
-                    "steps": list_of(object_of({"step": TEXT, "depth": COUNT, **_TIMES})),
+                    "steps": list_of(
+                        object_of(
+                            {
+                                "step": TEXT,
+                                "depth": COUNT,
+                                **_TIMES,
+                                "call": maybe(_POLICY),
+                                "undoing": list_of(_POLICY),
+                            }
+                        )
+                    ),
                 }
             )
         )

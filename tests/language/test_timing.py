@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sagadsl.cli.timing_text import as_text
+from sagadsl.cli.timing_text import as_data, as_text
 from sagadsl.language.analysis.timing import SagaTime, timing
 from sagadsl.language.load import load
 from sagadsl.language.model import Saga
@@ -144,6 +144,43 @@ def test_the_timeout_of_a_block_bounds_each_step_in_it() -> None:
         "s": (20, 0),
         "z": (None, 0),
     }
+
+
+def test_the_timeouts_and_retries_that_count_are_told_after_all_defaults() -> None:
+    """R19, R36, R44: those of the language too, and those behind the pivot; steps that have the same stand together."""
+    steps = (
+        "  - {id: a, activity: a.a, compensation: {activity: a.b, retry: {maximum_attempts: 2}}}\n"
+        "  - {id: b, activity: a.b, compensation: none}\n"
+        "  - {id: c, activity: a.c, pivot: true, retry: {maximum_attempts: 4, backoff_coefficient: 1, initial_interval: 5s}}\n"
+        "  - id: d\n    activity: a.d\n    compensation: none\n"
+        "    timeouts: {start_to_close: '{{ input.sla }}', schedule_to_close: 2h, heartbeat: 5s}\n"
+        "    retry: {non_retryable_error_types: [Broke, timeout]}\n"
+        "  - {id: e, activity: a.e, compensation: none, retry: none}\n"
+        "  - {id: f, sleep: 1s}\n"
+    )
+    saga = _saga(steps, "input: {type: object, required: [sla], properties: {sla: {type: string}}}\n")
+    said = [line for line in as_text([("timed", timing(saga))]).splitlines() if "attempt" in line][1:]
+    assert said == [
+        "   3 attempts, 1m each, pauses 1s, times 2, up to 1m: `a`, `b`",
+        "   undo: 2 attempts, 1m each, pauses 1s, times 2, up to 1m: `a`",
+        "   4 attempts, 1m each, pauses 5s: `c`",
+        "   unlimited attempts, computed each, 2h in all, heartbeat 5s, pauses 1s, times 2, up to 1m, not after Broke, timeout: `d`",
+        "   1 attempt, 1m each: `e`",
+    ]
+    (told,) = as_data([("timed", timing(saga))])
+    assert told["steps"][0]["call"] == {
+        "activity": "a.a",
+        "timeouts": {"start_to_close": "1m"},
+        "retry": {
+            "maximum_attempts": 3,
+            "initial_interval": "1s",
+            "backoff_coefficient": 2.0,
+            "maximum_interval": "1m",
+            "non_retryable_error_types": [],
+        },
+    }
+    assert [each["activity"] for each in told["steps"][0]["undoing"]] == ["a.b"]
+    assert told["steps"][-1]["call"] is None
 
 
 def test_the_table_says_why_of_each_row_without_a_limit() -> None:

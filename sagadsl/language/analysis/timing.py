@@ -14,7 +14,7 @@ from typing import assert_never
 from sagadsl.immutable import Immutable, replace
 from sagadsl.language import kinds
 from sagadsl.language.analysis.lengths import length
-from sagadsl.language.calls import ActivityCall, Count, Duration, Retry, SagaCall, Send, most_of
+from sagadsl.language.calls import ActivityCall, CompensationAction, Count, Duration, Retry, SagaCall, Send, most_of
 from sagadsl.language.model import (
     Answer,
     Fail,
@@ -63,6 +63,7 @@ class StepTime(Immutable):
         once: With one attempt of each call; ``retried``: with all of them. Timeouts of the blocks around it and of the
             saga bound it as well.
         undo: To undo it, with all attempts.
+        call: The call that it makes, with the timeouts and retries that count for it; ``undoing``: those that undo it.
     """
 
     id: str
@@ -70,6 +71,8 @@ class StepTime(Immutable):
     once: Bound
     retried: Bound
     undo: Bound
+    call: ActivityCall | None = None
+    undoing: tuple[ActivityCall, ...] = ()
 
 
 class SagaTime(Immutable):
@@ -91,7 +94,8 @@ def timing(saga: Saga) -> SagaTime:
     rounds = {
         step.id: length(step.body.items, saga) for step, _ in _all(saga.steps, 0) if isinstance(step.body, ForEach)
     }
-    clock = {retried: _Clock(retried, frozenset(_patient(saga)), rounds) for retried in (False, True)}
+    patient = frozenset(_patient(saga))
+    clock = {retried: _Clock(retried, patient, rounds) for retried in (False, True)}
     before, after = _at_pivot(saga.steps)
     steps = tuple(
         StepTime(
@@ -100,6 +104,8 @@ def timing(saga: Saga) -> SagaTime:
             clock[False].step(step).within(limit),
             clock[True].step(step).within(limit),
             _undo((step,), rounds),
+            _in_force(step, patient),
+            tuple(each.call for each in _undoing(step) if isinstance(each.call, ActivityCall)),
         )
         for part, timeout in ((before, saga.timeout), (after, None))
         for step, depth, limit in _bounded(part, 0, timeout)
@@ -107,6 +113,19 @@ def timing(saga: Saga) -> SagaTime:
     limit = saga.timeout.total_seconds() if isinstance(saga.timeout, timedelta) else None
     once, retried = (each.row(before).within(saga.timeout) + each.row(after) for each in clock.values())
     return SagaTime(once, retried, _undo(saga.steps, rounds), limit, steps)
+
+
+def _in_force(step: Step, patient: frozenset[str]) -> ActivityCall | None:
+    """Return the call of a step with the retries that count for it; without one, the step calls no activity."""
+    call = step.body
+    if not isinstance(call, ActivityCall):
+        return None
+    without_limit = step.id in patient and not call.retry.explicit
+    return replace(call, retry=replace(call.retry, maximum_attempts=None)) if without_limit else call
+
+
+def _undoing(step: Step) -> Sequence[CompensationAction]:
+    return () if step.compensation is None else step.compensation.actions
 
 
 def _at_pivot(steps: Sequence[Step]) -> tuple[Sequence[Step], Sequence[Step]]:
@@ -168,9 +187,7 @@ class _Clock(Immutable):
     def _body(self, step: Step) -> Bound:
         match step.body:
             case ActivityCall() as call:
-                is_patient = step.id in self.patient and not call.retry.explicit
-                retry = replace(call.retry, maximum_attempts=None) if is_patient else call.retry
-                return call_time(replace(call, retry=retry), retried=self.retried)
+                return call_time(_in_force(step, self.patient) or call, retried=self.retried)
             case SagaCall(detached=detached):
                 return Bound() if detached else Bound(None, f"`{step.id}` waits for a child saga")
             case Sleep(duration=duration):
@@ -270,7 +287,7 @@ def _actions(step: Step) -> Bound:
         return total
     if step.compensation.auto:
         return Bound(None, f"the child saga of `{step.id}` undoes itself")
-    for action in step.compensation.actions:
+    for action in _undoing(step):
         match action.call:
             case ActivityCall() as call:
                 total += call_time(call, retried=True)

@@ -19,6 +19,7 @@ from sagadsl.language.document import Document
 from sagadsl.language.kinds import BRANCHES, KEYS, LISTS, OVER_STEPS, WAYS
 from sagadsl.language.raw_steps import ON_PAUSE, TOP_LISTS, WAY_LISTS
 from sagadsl.language.schema import json_schema, schedule_rules, step_rules, wording
+from sagadsl.language.schema.quick import BEFORE
 from sagadsl.language.schema.vocabulary import meant
 from sagadsl.language.schema.wording import SchemaPart
 from sagadsl.language.suggest import closest
@@ -57,11 +58,11 @@ def _root() -> dict[str, Any]:
     root: dict[str, Any] = json.loads(text())
     definitions = root["definitions"]
     del root["properties"]["imports"], root["properties"][_OF_BUNDLES], definitions["bundled_saga"]
-    root[wording.BEFORE] = ["imports", _OF_BUNDLES]
+    root[BEFORE] = ["imports", _OF_BUNDLES]
     root["required"] += root["else"]["required"]
     del root["if"], root["then"], root["else"]
     for name, keys in _EXPANDED.items():
-        definitions[name][wording.BEFORE] = list(keys)
+        definitions[name][BEFORE] = list(keys)
         for key in keys:
             del definitions[name]["properties"][key]
     generic = {"type": "object", "properties": definitions["step"]["properties"]}
@@ -134,7 +135,7 @@ def version(document: Document) -> Finding | None:
 def _definition(document: Document) -> Iterator[Finding]:
     data = document.data
     part = SchemaPart(document, (), "the definition", None, _root()["definitions"])
-    allowed, before = list(top_level()), _root()[wording.BEFORE]
+    allowed, before = list(top_level()), _root()[BEFORE]
     bundle = next((key for key in data if key not in allowed and meant(key, [*allowed, *before]) == _OF_BUNDLES), None)
     if bundle is not None and "steps" not in data:
         yield wording.unknown(part, (), bundle, allowed, before=before)

@@ -17,9 +17,12 @@ from sagadsl.language.schema.references import target
 _DEEPEST = 100
 _MOST = 500_000
 """The most keywords that it applies before it gives up."""
+BEFORE = "x-before"
+"""The keyword under which a part of our schema lists the keys that it has only before libraries are in place."""
+
 _ANNOTATIONS = frozenset(
     {"$comment", "$defs", "$schema", "default", "definitions", "deprecated", "description", "examples", "title"}
-    | {"readOnly", "writeOnly", "defaultSnippets", "markdownDescription"}
+    | {"readOnly", "writeOnly", "defaultSnippets", "markdownDescription", BEFORE}
 )
 _TYPES: Mapping[str, Callable[[Any], bool]] = {
     "array": lambda value: isinstance(value, list),

@@ -18,7 +18,7 @@ from sagadsl.language.document import Document
 from sagadsl.language.notation import durations
 from sagadsl.language.notation.patterns import backtracking
 from sagadsl.language.schema import literals
-from sagadsl.language.schema.quick import fits
+from sagadsl.language.schema.quick import BEFORE, fits
 from sagadsl.language.schema.validator import validator
 from sagadsl.language.schema.vocabulary import meant
 from sagadsl.language.suggest import closest
@@ -78,9 +78,6 @@ _YAML_1_1 = {"yes": True, "on": True, "y": True, "no": False, "off": False, "n":
 
 MOST = 2_147_483_647
 """The largest number of anything that is counted, as our schema and Temporal have it."""
-
-BEFORE = "x-before"
-"""The keyword under which a part of our schema lists the keys that it has only before libraries are in place."""
 
 
 def unknown(
