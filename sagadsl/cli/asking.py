@@ -28,5 +28,7 @@ def query(*, id: str, name: str, flags: Flags) -> int:
     from sagadsl.temporal.read.questions import ask
 
     answer = connected(flags, lambda client: ask(client, id, name))
-    screen.result({"id": id, "query": name, "answer": answer}, json.dumps(answer, ensure_ascii=False, indent=2))
+    screen.result(
+        {"id": id, "query": name, "answer": answer}, json.dumps(answer, ensure_ascii=False, indent=2), is_data=True
+    )
     return 0

@@ -12,6 +12,7 @@ import click
 
 from sagadsl.cli import screen
 from sagadsl.cli.files import STDIN, NoSuchFile, find
+from sagadsl.cli.fitted import width_of
 from sagadsl.cli.installed import Installed
 from sagadsl.diagnostics.findings import Finding, Severity
 from sagadsl.immutable import Immutable, replace
@@ -94,7 +95,8 @@ class Definitions(Immutable):
     def show(self) -> None:
         """Write the report for people to stderr: stdout is for the command's own result. JSON has it too."""
         color = screen.wants_color(sys.stderr, screen.session().color)
-        print(report.render("text", self.files, unplaced=self.unplaced, color=color), file=sys.stderr, flush=True)
+        width = width_of(sys.stderr)
+        screen.tell(report.render("text", self.files, unplaced=self.unplaced, color=color, width=width))
         found = json.loads(report.render("json", self.files, unplaced=self.unplaced))
         first = next((each for each in found["findings"] if each["severity"] == "error"), {"code": "", "message": ""})
         screen.failed({"code": first["code"], "message": first["message"], "help": "", "findings": found["findings"]})

@@ -13,6 +13,7 @@ from sagadsl.cli.files import STDIN, exists, is_file, is_folder, near_file
 from sagadsl.cli.installed import Installed
 from sagadsl.cli.options import common, modules, no_plugins, output
 from sagadsl.cli.streams import out
+from sagadsl.columns import padded
 from sagadsl.language.analysis.known import Known
 from sagadsl.language.loaded import Loaded
 from sagadsl.language.versions import of_version
@@ -188,7 +189,7 @@ def _page(before: Loaded, after: Loaded, found: Comparison) -> str:
 def _line(after: Loaded, change: Change) -> str:
     line = line_of(after, change)
     place = "" if line is None else f"  ({after.document.name}:{line})"
-    return f"  {_colored(change.level, f'{change.level.value:<6}')}  {change.message}{place}"
+    return f"  {padded(_colored(change.level, change.level.value), 6)}  {change.message}{place}"
 
 
 def _colored(level: Impact, text: str) -> str:

@@ -14,6 +14,7 @@ from sagadsl.cli import screen
 from sagadsl.cli.definitions import UNREADABLE, Definitions, by_version, load_definitions
 from sagadsl.cli.options import common, connection, modules, output, settings_of
 from sagadsl.cli.serving import endpoints, own_activities
+from sagadsl.columns import table
 from sagadsl.language.suggest import counted
 from sagadsl.plugins.catalogue import Catalogue
 
@@ -131,11 +132,10 @@ def _plugins(catalogue: Catalogue) -> CheckResult:
 
 
 def _lines(checks: Sequence[CheckResult]) -> list[str]:
-    width = max(len(each.what) for each in checks)
-    lines = []
+    rows = []
     for each in checks:
         sign = "✓" if each.is_well else "✗" if each.is_needed else "!"
-        lines.append(f" {sign} {each.what:<{width}}  {each.found}")
+        rows.append((f" {sign} {each.what}", each.found))
         if not each.is_well and each.remedy:
-            lines.append(f"   {'':<{width}}  {each.remedy}")
-    return lines
+            rows.append(("  ", each.remedy))
+    return table(rows, screen.width())

@@ -19,7 +19,7 @@ from click.shell_completion import shell_complete
 
 from sagadsl.cli.commands import cli
 from sagadsl.cli.forms import WORDS
-from sagadsl.cli.screen import Session, show_error, show_failure
+from sagadsl.cli.screen import Session, show_error, show_failure, tell
 from sagadsl.cli.streams import Unwritable, complete, give_back, give_up, is_about_writing, out, prepare
 from sagadsl.errors import SagadslError
 
@@ -110,7 +110,7 @@ def _show_usage(here: Session, error: click.UsageError, arguments: Sequence[str]
         here.output = "json"
     if error.ctx is not None and not isinstance(error, click.exceptions.NoArgsIsHelpError):
         print(error.ctx.get_usage(), file=sys.stderr)
-        print(f"Try `{error.ctx.command_path} --help`.", file=sys.stderr)
+        tell(f"Try `{error.ctx.command_path} --help`.")
     from sagadsl.cli.usage import sentence  # who makes no mistake need not load it
 
     show_error(here, "", sentence(error))

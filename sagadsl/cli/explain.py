@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Iterator
 
 import click
 
 from sagadsl.cli import screen
 from sagadsl.cli.options import common, output
-from sagadsl.cli.page_tables import wrap
 from sagadsl.cli.page_text import anchors, section, shown
-from sagadsl.cli.streams import out
+from sagadsl.columns import wrap
 from sagadsl.diagnostics.codes import CODES
 from sagadsl.language.bundled import page_names, page_text
 from sagadsl.language.suggest import closest, did_you_mean
@@ -54,7 +52,7 @@ def explain(code: str | None, pages: bool) -> int:
     page = page_text(f"diagnostics/{known.code}")
     text = page if page is not None else f"# {known.code}: {known.title}"
     document = {"code": known.code, "severity": known.severity.value, "title": known.title, "page": page}
-    screen.result(document, shown(text, f"diagnostics/{known.code}", _width()))
+    screen.result(document, shown(text, f"diagnostics/{known.code}", _width()), is_data=True)
     return 0
 
 
@@ -70,7 +68,7 @@ def _explain_page(written: str) -> int:
     if part is None:
         hint = did_you_mean(anchor, anchors(text)) or f"see `sagadsl explain {wanted}`"
         raise click.UsageError(f"the page `{wanted}` has no part `{anchor}`; {hint}")
-    screen.result({"name": name, "title": _title(text), "text": part}, shown(part, name, _width()))
+    screen.result({"name": name, "title": _title(text), "text": part}, shown(part, name, _width()), is_data=True)
     return 0
 
 
@@ -105,4 +103,5 @@ def _title(text: str) -> str:
 
 def _width() -> int | None:
     """Return how wide the lines may be; ``None`` where no person reads them."""
-    return min(shutil.get_terminal_size().columns, _WIDEST) if out().isatty() else None
+    found = screen.width()
+    return None if found is None else min(found, _WIDEST)

@@ -12,6 +12,7 @@ import click
 from sagadsl.cli import screen
 from sagadsl.cli.definitions import Definitions, load_definitions, the_one
 from sagadsl.cli.files import STDIN
+from sagadsl.cli.fitted import fit
 from sagadsl.cli.installed import Installed
 from sagadsl.cli.options import beginning, common, form, instant_of, modules, no_plugins, output_file
 from sagadsl.cli.saga_input import read_input
@@ -185,21 +186,24 @@ def _write(
         case "html":
             text = page([(found, shown) for _, found, shown in results], faults)
         case _:
-            text = "\n".join(_lines(results, faults))
+            text = "\n".join(_lines(results, faults, screen.width() if output_file is None else None))
     screen.write(text, output_file)
 
 
-def _lines(results: Sequence[tuple[Loaded, Explored, tuple[Example, ...]]], faults: int) -> Iterator[str]:
+def _lines(
+    results: Sequence[tuple[Loaded, Explored, tuple[Example, ...]]], faults: int, width: int | None
+) -> Iterator[str]:
     from sagadsl.trial.explore import report as explore_report
 
     color = screen.wants_color(out(), screen.session().color)
     for loaded, found, shown in results:
-        yield from explore_report.text(found, faults)
+        yield fit("\n".join(explore_report.text(found, faults, width)), width)
         for example in shown:
             yield ""
             finding = explore_report.finding(found, example.violation)
             alone = Definitions((replace(loaded, findings=(finding,)),))
-            yield report.render("text", alone.files, color=color).rpartition("\n\n")[0]
+            drawn = report.render("text", alone.files, color=color, width=width)
+            yield fit(drawn.rpartition("\n\n")[0], width)
             yield from explore_report.example_lines(example)
         yield ""
     bad = sum(len(shown) for _, _, shown in results)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
-import textwrap
 from collections.abc import Iterable
 
 import click
+
+from sagadsl.columns import wrap
 
 _NARROW = 60
 _LEAST = 30
@@ -20,6 +21,14 @@ class NarrowHelp(click.HelpFormatter):
         if width is None:
             width = max(min(shutil.get_terminal_size().columns, max_width or 80) - 2, _LEAST)
         super().__init__(indent_increment, width, max_width)
+
+    def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
+        """Write the form of a command; click begins a new line for its words where a screen is narrow."""
+        if self.width >= _NARROW:
+            super().write_usage(prog, args, prefix)
+            return
+        lines = wrap(f"{prefix or 'Usage: '}{prog} {args}", self.width, "", "    ")
+        self.write("".join(f"{line}\n" for line in lines))
 
     def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
         """Write terms with their texts: side by side, or below each other where there is no room for that."""
@@ -34,15 +43,7 @@ class NarrowHelp(click.HelpFormatter):
             for line in more:
                 self.write(f"{indent}    {line}\n")
             inner = indent + "    "
-            filled = textwrap.wrap(
-                text,
-                self.width,
-                initial_indent=inner,
-                subsequent_indent=inner,
-                break_long_words=False,
-                break_on_hyphens=False,
-            )
-            self.write("".join(f"{line}\n" for line in filled))
+            self.write("".join(f"{line}\n" for line in wrap(text, self.width, inner, inner)))
 
 
 def _broken(term: str, width: int) -> list[str]:

@@ -11,6 +11,7 @@ import click
 from sagadsl.cli import screen
 from sagadsl.cli.near_names import note_near_name
 from sagadsl.cli.options import common, connection, output, settings_of
+from sagadsl.columns import table, whole
 from sagadsl.status.lines import SIGNS, spell
 
 if TYPE_CHECKING:
@@ -129,8 +130,7 @@ def _table(found: list[Listed]) -> str:
     now = datetime.now(UTC)
     rows = [
         (
-            SIGNS.get(each.status, "✗"),
-            each.id,
+            whole(f"{SIGNS.get(each.status, '✗')}  {each.id}"),
             f"{each.name} {each.version}".rstrip(),
             each.status,
             f"{spell(now - each.started_at)} ago",
@@ -138,7 +138,4 @@ def _table(found: list[Listed]) -> str:
         )
         for each in found
     ]
-    widths = [max((len(row[column]) for row in rows), default=0) for column in range(6)]
-    return "\n".join(
-        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    return "\n".join(table(rows, screen.width()))

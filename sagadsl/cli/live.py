@@ -9,14 +9,16 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import TYPE_CHECKING, Protocol
 
 from sagadsl.cli import screen
+from sagadsl.cli.fitted import fit, width_of
 from sagadsl.cli.streams import out
 from sagadsl.status.advice import next_steps, releases
-from sagadsl.status.lines import COLOURS, StatusRow, rows, text, trouble, widths
+from sagadsl.status.lines import COLOURS, StatusRow, in_lines, rows, text, trouble, widths
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -61,7 +63,7 @@ def view_for(output: str, options: str, no_worker: str) -> LiveView:
 
 
 def _to_stderr(row: StatusRow, line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    screen.tell(line)
 
 
 def _to_stdout(row: StatusRow, line: str) -> None:
@@ -90,12 +92,12 @@ class Lines:
 
     def show(self, picture: Picture) -> None:
         lines = picture_rows(picture)
-        fit = widths(lines)
+        columns = widths(lines)
         for row in lines:
             mark = (row.sign + row.what, row.note)
             if row.state not in _HIDDEN and self._seen.get(row.key) != mark:
                 self._seen[row.key] = mark
-                self._write(row, text(row, fit))
+                self._write(row, text(row, columns))
         for line in footer(picture, self._options, self._no_worker):
             if line not in self._said:
                 self.say(line)
@@ -103,7 +105,7 @@ class Lines:
 
     def say(self, line: str) -> None:
         self._said.add(line)
-        print(line, file=sys.stderr, flush=True)
+        screen.tell(line)
 
     def close(self) -> None:
         return
@@ -127,26 +129,23 @@ class Terminal:
         from rich.console import Group
         from rich.text import Text
 
-        lines = picture_rows(picture)
-        fit = widths(lines)
-        shown = fitting(lines, shutil.get_terminal_size().lines - _ROOM)
-        page = Text("\n", no_wrap=True, overflow="ellipsis").join(
-            Text(text(row, fit), style=COLOURS.get(row.state, "dim"))
-            if isinstance(row, StatusRow)
-            else Text(row, "dim")
-            for row in shown
-        )
+        width = width_of(sys.stderr)
         below = footer(picture, self._options, self._no_worker)
+        folded = [part for line in below for part in _folded(fit(line, width), width)]
+        height = shutil.get_terminal_size().lines - _ROOM
+        page = Text("\n", no_wrap=True).join(
+            Text("\n".join(lines), style="dim" if row is None else COLOURS.get(row.state, "dim"))
+            for row, lines in fitting(picture_rows(picture), max(height - len(folded), height // 2), width)
+        )
         self._last = page, below
-        # folded: the end of a command counts as much as its beginning
-        folded = Text("\n", overflow="fold").join(Text(line, "yellow") for line in below)
-        self._live.update(Group(page, folded) if below else page, refresh=True)
+        under = Text("\n", no_wrap=True).join(Text(line, "yellow") for line in folded)
+        self._live.update(Group(page, under) if below else page, refresh=True)
 
     def say(self, line: str) -> None:
         from rich.text import Text
 
-        # the terminal itself breaks the line, so that a command can be copied in one piece
-        self._live.console.print(Text(line), soft_wrap=True)
+        # the terminal itself breaks a command, so that it can be copied in one piece
+        self._live.console.print(Text(fit(line, width_of(sys.stderr))), soft_wrap=True)
 
     def close(self) -> None:
         page, below = self._last or (None, [])
@@ -197,10 +196,26 @@ def footer(picture: Picture, options: str, no_worker: str) -> list[str]:
     ]
 
 
-def fitting(lines: list[StatusRow], height: int) -> list[StatusRow | str]:
-    """Return as many lines as fit: running steps and the latest ones are worth more than completed ones."""
-    if len(lines) <= height or height < 2:
-        return [*lines]
-    begun = [row for row in lines if row.state not in _HIDDEN]
-    kept = begun[-(height - 1) :] if len(begun) >= height else lines[: height - 1]
-    return [f" … {len(lines) - len(kept)} more lines", *kept]
+def fitting(lines: list[StatusRow], height: int, width: int | None = None) -> list[tuple[StatusRow | None, list[str]]]:
+    """Return as many rows as fit, each with its lines: running steps and the latest ones are worth more than completed
+    ones. A line that says how many others there are is no row."""
+    columns = widths(lines)
+    drawn = [(row, in_lines(row, columns, width)) for row in lines]
+    if height < 2 or sum(len(each) for _, each in drawn) <= height:
+        return [*drawn]
+    begun = [each for each in drawn if each[0].state not in _HIDDEN]
+    are_too_many = sum(len(each) for _, each in begun) >= height
+    kept = _first(begun[::-1], height - 1)[::-1] if are_too_many else _first(drawn, height - 1)
+    return [(None, [f" … {len(lines) - len(kept)} more lines"]), *kept]
+
+
+def _first(drawn: list[tuple[StatusRow, list[str]]], height: int) -> list[tuple[StatusRow, list[str]]]:
+    """Return the first rows, up to so many lines."""
+    ends = accumulate(len(each) for _, each in drawn)
+    return [row for row, end in zip(drawn, ends, strict=True) if end <= height]
+
+
+def _folded(text: str, width: int | None) -> Iterator[str]:
+    """Yield the lines of *text* as the terminal itself breaks them: the list has to know how many they are."""
+    for line in text.split("\n"):
+        yield from (line[at : at + width] for at in range(0, max(len(line), 1), width)) if width else [line]

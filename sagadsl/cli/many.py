@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import click
 
 from sagadsl.cli import screen
+from sagadsl.cli.fitted import width_of
 from sagadsl.cli.near_names import note_near_name
 from sagadsl.cli.options import with_options
 from sagadsl.errors import SagadslError, reason_of
@@ -36,6 +37,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _EXAMPLES = 10
+_BAR_NEEDS = 60
+"""How many columns a bar of the usual length needs with its numbers."""
 _PROBLEMS = 5
 _MOST = 10_000
 """How many sagas one command looks at; a second run goes on."""
@@ -237,7 +240,9 @@ def _confirm(what: str, count: int, *, yes: bool) -> None:
 async def _gathered(answers: AsyncIterator[Answered], kept: _Kept, count: int) -> list[Answered]:
     found: list[Answered] = []
     is_hidden = screen.session().is_quiet or not sys.stderr.isatty()  # else click writes an empty line for the bar
-    with click.progressbar(length=count, file=sys.stderr, hidden=is_hidden) as bar:
+    width = width_of(sys.stderr)
+    is_narrow = width is not None and width < _BAR_NEEDS
+    with click.progressbar(length=count, file=sys.stderr, hidden=is_hidden, width=0 if is_narrow else 36) as bar:
         async for answer in answers:
             kept.keep(answer)
             found.append(answer)

@@ -147,7 +147,7 @@ def status(*, id: str, run: str | None, limit: int | None, after: str, flags: Fl
     part = Part(limit or PAGE, after) if limit or after else None
     found = connected(flags, lambda client: picture(client, id, run_id=run, part=part))
     reach = screen.session().reach
-    text = reaching("\n".join(page(found.status, found.attempts, datetime.now(UTC), reach)), reach)
+    text = reaching("\n".join(page(found.status, found.attempts, datetime.now(UTC), reach, screen.width())), reach)
     screen.result(found.as_json(), text)
     return 0
 

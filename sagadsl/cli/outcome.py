@@ -53,7 +53,7 @@ def show(ended: Ended, whole: Mapping[str, Any], seconds: float | None = None) -
         screen.note(line)
     if screen.session().output == "text":
         if ended.status in ("completed", "rejected"):
-            screen.result(None, json.dumps(ended.output, ensure_ascii=False, indent=2))
+            screen.result(None, json.dumps(ended.output, ensure_ascii=False, indent=2), is_data=True)
     elif screen.session().output == "jsonl":
         screen.result({"type": "result", **whole})
     else:

@@ -9,7 +9,8 @@ import posixpath
 import re
 from collections.abc import Iterator
 
-from sagadsl.cli.page_tables import table, wrap
+from sagadsl.cli.page_tables import table
+from sagadsl.columns import wrap
 
 _LINK = re.compile(r"!?\[(?P<text>(?:[^\[\]]|\[[^\]]*\])*)\]\((?P<to>[^)\s]+)\)")
 _FENCE = re.compile(r"\s*(?:`{3,}|~{3,})")

@@ -10,6 +10,7 @@ import click
 from sagadsl.cli import screen
 from sagadsl.cli.options import common, modules, output
 from sagadsl.cli.streams import with_guests
+from sagadsl.columns import table, whole, widths, wrap
 from sagadsl.language.analysis.known import Signature
 from sagadsl.language.suggest import counted
 from sagadsl.plugins.catalogue import Catalogue
@@ -17,6 +18,7 @@ from sagadsl.plugins.problems import PluginConflict, PluginUnknown, Problem, nee
 from sagadsl.reporting.schema_text import Key, example_step, properties, type_text
 
 _CALL_WIDTH = 40
+_WIDEST = 100
 
 
 class NoSuchPackage(click.UsageError):
@@ -136,8 +138,7 @@ def _sorted_out(catalogue: Catalogue) -> tuple[list[Signature], list[Problem]]:
 
 def _table(working: Sequence[Signature], broken: Sequence[Problem]) -> str:
     rows = [(_call(signature), signature.package, _first_line(signature)) for signature in working]
-    widths = [max((len(row[column]) for row in rows), default=0) for column in (0, 1)]
-    lines = [f"{call:<{widths[0]}}  {package:<{widths[1]}}  {text}".rstrip() for call, package, text in rows]
+    lines = table(rows, screen.width())
     lines += [f"{'-' if needs_extra(problem) else '✗'} {problem}" for problem in broken]
     packages = {signature.package for signature in working}
     total = f"{counted(len(working), 'activity', 'activities')} of {counted(len(packages), 'package', 'packages')}"
@@ -198,21 +199,18 @@ def _page(signature: Signature, step: str) -> str:
     }
     known = {name: text for name, text in facts.items() if text}
     lines += [""] if known else []
-    lines += [click.wrap_text(text, 100, f"{name:<10}  ", " " * 12) for name, text in known.items()]
-    return "\n".join([*lines, "", "as a step", *(f"  {line}" for line in step.splitlines())])
+    widest = min(screen.width() or _WIDEST, _WIDEST)
+    lines += [line for name, text in known.items() for line in wrap(text, widest, f"{name:<10}  ", " " * 12)]
+    return "\n".join([*lines, "", "as a step", *(whole(f"  {line}") for line in step.splitlines())])
 
 
 def _fields(title: str, schema: Any) -> list[str]:
     keys = properties(schema)
     if not keys:
         return ["", f"{title}  {type_text(schema)}"]
-    rows = [(key.name, key.type, _need(key, title), key.description) for key in keys]
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    lines = []
-    for *cells, description in rows:
-        padded = "  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True) if width)
-        lines.append(f"  {padded}  {description}".rstrip())
-    return ["", title, *lines]
+    rows = [(f"  {key.name}", key.type, _need(key, title), key.description) for key in keys]
+    used = [number for number, wide in enumerate(widths(rows)) if wide or number == len(rows[0]) - 1]
+    return ["", title, *table([[cells[number] for number in used] for cells in rows], screen.width())]
 
 
 def _need(key: Key, title: str) -> str:

@@ -237,7 +237,7 @@ async def _answered(
         return None
     if not secrets:
         answer = await answer_shown(client, answer)
-    screen.result(answer.as_json(), json.dumps(answer.value, ensure_ascii=False, indent=2))
+    screen.result(answer.as_json(), json.dumps(answer.value, ensure_ascii=False, indent=2), is_data=True)
     return 0
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from sagadsl.cli import screen
+from sagadsl.columns import whole
 from sagadsl.errors import reason_of
 from sagadsl.scaffolds.files import Planned, Presence
 from sagadsl.scaffolds.files import write as write_files
@@ -69,7 +70,7 @@ def tell(
     done = [{"path": each.path, "done": "changed" if each.replaces else "written"} for each in files]
     done += [{"path": each.path, "done": "kept"} for each in kept]
     signs = {"written": "+", "changed": "~", "kept": "="}
-    lines = [f" {signs[each['done']]} {folder / each['path']}" for each in done]
+    lines = [whole(f" {signs[each['done']]} {folder / each['path']}") for each in done]
     document = {"folder": str(folder), "dry_run": dry_run, "files": done, "advice": list(advice)}
     screen.result(document, "\n".join(lines))
     for each in advice:

@@ -16,9 +16,11 @@ from typing import Any, TextIO
 
 import click
 
+from sagadsl.cli.fitted import fit, width_of
 from sagadsl.cli.forms import FORMS, StdoutOnFailure
 from sagadsl.cli.reach import reaching
 from sagadsl.cli.streams import give_up, out
+from sagadsl.columns import plain
 from sagadsl.errors import SagadslError, reason_of
 
 SCHEMA_VERSION = 1
@@ -117,9 +119,16 @@ def _to_stderr(here: Session, level: str, text: str, shown: str = "", **more: An
     if here.log_format == "json":
         from sagadsl.temporal.work.json_log import line
 
-        document = line(level, text.strip(), at=time.time(), logger="sagadsl") | more
+        document = line(level, plain(text).strip(), at=time.time(), logger="sagadsl") | more
         shown = json.dumps(document)  # in ASCII: a stream that takes no more would break the form
-    print(shown or text, file=sys.stderr, flush=True)
+        print(shown, file=sys.stderr, flush=True)
+        return
+    tell(shown or text)
+
+
+def tell(text: str) -> None:
+    """Write lines for people to stderr, as wide as its terminal is; every form and ``--quiet`` get them as they are."""
+    print(fit(text, width_of(sys.stderr)), file=sys.stderr, flush=True)
 
 
 def warn(text: str) -> None:
@@ -128,8 +137,22 @@ def warn(text: str) -> None:
     _to_stderr(session(), "warning", text, f"{label}: {text}")
 
 
-def result(document: Any, text: str = "") -> None:
-    """Write the command's result to stdout: *document* as JSON, or *text* for people."""
+def width() -> int | None:
+    """Return how wide the lines of the result may be; ``None`` where no terminal shows them."""
+    return width_of(out())
+
+
+def show(text: str, *, is_data: bool = False) -> None:
+    """Write a part of the result for people to stdout. *is_data* as for ``result``."""
+    session().wrote_result = True
+    print(text if is_data else fit(text, width()), file=out(), flush=True)
+
+
+def result(document: Any, text: str = "", *, is_data: bool = False) -> None:
+    """Write the command's result to stdout: *document* as JSON, or *text* for people.
+
+    *is_data*: the text is JSON or another language, whose lines stay as they are in every terminal.
+    """
     here = session()
     here.wrote_result = True
     match here.output:
@@ -142,14 +165,17 @@ def result(document: Any, text: str = "") -> None:
         case "none":
             pass
         case _ if text:
-            print(text, file=out())
+            print(text if is_data else fit(text, width()), file=out())
 
 
-def write(text: str, file: str | None = None) -> None:
-    """Write a result to stdout, or to *file*. Raises ``click.UsageError`` when that cannot be written."""
+def write(text: str, file: str | None = None, *, is_data: bool = True) -> None:
+    """Write a result to stdout, or to *file*. Raises ``click.UsageError`` when that cannot be written.
+
+    *is_data* as for ``result``.
+    """
     session().wrote_result = True
     if file is None:
-        print(text, file=out())
+        print(text if is_data else fit(text, width()), file=out())
         out().flush()
         return
     try:
@@ -179,7 +205,8 @@ def ask(question: str) -> None:
 
     Every question of a command goes through here, so that a no is never taken for Ctrl-C.
     """
-    if not click.confirm(question, err=True):
+    columns = width_of(sys.stderr)
+    if not click.confirm(fit(question, None if columns is None else columns - len(" [y/N]: ")), err=True):
         print("nothing was done", file=sys.stderr)
         raise click.exceptions.Exit(SAID_NO)
 

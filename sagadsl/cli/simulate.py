@@ -133,7 +133,10 @@ def simulate(
         screen.warn(f"`{case.when[index]}` never came: there was no such moment as `{case.when[index].moment}`")
     for name in unused(case, played):
         screen.warn(f"no call has used the mock of `{name}`")
-    screen.write(_shown(saga, played, format), output_file)
+    for_screen = format == FORMATS[0] and output_file is None
+    screen.write(
+        _shown(saga, played, format, screen.width() if for_screen else None), output_file, is_data=not for_screen
+    )
     return EXIT_CODES.get(played.status, EXIT_CODES["paused"])
 
 
@@ -269,7 +272,7 @@ def _time(text: str, flag: str) -> float:
         raise click.UsageError(f"`{flag}`: {error}") from None
 
 
-def _shown(saga: Saga, played: Played, format: str) -> str:
+def _shown(saga: Saga, played: Played, format: str, width: int | None) -> str:
     from sagadsl.trial import timeline as timelines
     from sagadsl.trial.mermaid import mermaid
     from sagadsl.trial.svg import svg
@@ -299,4 +302,4 @@ def _shown(saga: Saga, played: Played, format: str) -> str:
         case _:
             gives = played.status in ("completed", "rejected")
             result = [f"  output: {json.dumps(played.output, ensure_ascii=False)}"] if gives else []
-            return "\n".join([*timelines.text(drawn), "", *timelines.outcome(played), *result])
+            return "\n".join([*timelines.text(drawn, width), "", *timelines.outcome(played), *result])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from sagadsl.columns import table
 from sagadsl.language.analysis.history import (
     GOES_ON_AFTER,
     GOES_ON_AT,
@@ -35,9 +36,9 @@ def _known(catalogue: Catalogue | None, names: Sequence[str]) -> Mapping[str, Si
     return {name: each for name, each in found.items() if isinstance(each, Signature)}
 
 
-def as_text(sizes: Sequence[tuple[str, SagaSize]]) -> str:
-    """Return a table for each saga."""
-    return "\n\n".join("\n".join(_table(name, found)) for name, found in sizes)
+def as_text(sizes: Sequence[tuple[str, SagaSize]], width: int | None = None) -> str:
+    """Return a table for each saga; *width* is that of the screen."""
+    return "\n\n".join("\n".join(_table(name, found, width)) for name, found in sizes)
 
 
 def as_data(sizes: Sequence[tuple[str, SagaSize]]) -> list[dict[str, Any]]:
@@ -65,18 +66,16 @@ def as_data(sizes: Sequence[tuple[str, SagaSize]]) -> list[dict[str, Any]]:
     ]
 
 
-def _table(name: str, found: SagaSize) -> Iterator[str]:
-    rows: list[tuple[str, ...]] = [("", "events", "undoing", "bytes")]
+def _table(name: str, found: SagaSize, width: int | None) -> Iterator[str]:
+    rows: list[tuple[str, ...]] = []
     for each in found.steps:
-        rows.append(("  " * each.depth + each.id, _events(each.forward), _events(each.undo), _bytes(each)))
+        rows.append((" " + "  " * each.depth + each.id, _events(each.forward), _events(each.undo), _bytes(each)))
     whole = found.whole
     rows.append(
-        ("in all, with start and end", "∞" if whole.events is None else f"{whole.events:,}", "", _size(whole.bytes))
+        (" in all, with start and end", "∞" if whole.events is None else f"{whole.events:,}", "", _size(whole.bytes))
     )
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
     yield f"{name}: what its history holds at most"
-    for row in rows:
-        yield " " + "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+    yield from table(rows, width, (" ", "events", "undoing", "bytes"))
     for why in dict.fromkeys((each.forward + each.undo).why for each in found.steps):
         if why:
             yield f"   ∞ {why}"

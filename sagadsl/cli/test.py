@@ -15,6 +15,7 @@ import click
 
 from sagadsl.cli import screen
 from sagadsl.cli.files import NoSuchFile, find
+from sagadsl.cli.fitted import width_of
 from sagadsl.cli.installed import Installed
 from sagadsl.cli.options import can_be_written, common, modules, no_plugins, output
 from sagadsl.cli.streams import out
@@ -97,7 +98,7 @@ def test(
     missing = tuple(Finding("SD016", str(each), (), help=each.help) for each in found if isinstance(each, NoSuchFile))
     if missing or any(suite.findings for suite in suites):
         color = screen.wants_color(sys.stderr, screen.session().color)
-        print(report.render("text", suites, unplaced=missing, color=color), file=sys.stderr, flush=True)
+        screen.tell(report.render("text", suites, unplaced=missing, color=color, width=width_of(sys.stderr)))
     if missing:
         return 2
     wrong = sum(bool(suite.errors) for suite in suites)
@@ -131,7 +132,7 @@ def test(
         lines = [*_slowest(results, durations), *_coverage(coverages, in_full=coverage or bool(low))]
         if low:
             lines.append(f"✗ less than {fail_under:g} % is shown of {', '.join(each.saga for each in low)}")
-        print("\n".join([*lines, _summary(results, wrong, time.perf_counter() - began)]), file=out())
+        screen.show("\n".join([*lines, _summary(results, wrong, time.perf_counter() - began)]))
     return 1 if low or wrong or any(each.misses for each in results) else 0
 
 
@@ -158,8 +159,8 @@ def _show(result: Result, so_far: Sequence[Result]) -> None:
         return
     shown = [each for each in so_far[:-1] if not (screen.session().is_quiet and each.passed)]
     if not shown or shown[-1].suite is not result.suite:
-        print(clean(result.suite.document.name), file=out())
-    print("\n".join(_lines(result)), file=out(), flush=True)
+        screen.show(clean(result.suite.document.name), is_data=True)
+    screen.show("\n".join(_lines(result)))
 
 
 def _lines(result: Result) -> Iterator[str]:
@@ -175,7 +176,9 @@ def _lines(result: Result) -> Iterator[str]:
     for mock in result.unused:
         yield f"      ! no call has used the mock of `{clean(mock)}`"
     if result.misses and result.played is not None and result.played.events:
-        happened = list(text(timeline(result.playable.target.saga.name, result.played)))
+        width = screen.width()
+        drawn = timeline(result.playable.target.saga.name, result.played)
+        happened = list(text(drawn, None if width is None else width - 8))
         yield "      what happened:"
         yield from (f"        {line}" for line in happened[:_SHOWN])
         if len(happened) > _SHOWN:

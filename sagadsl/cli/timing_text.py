@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
+from sagadsl.columns import table
 from sagadsl.language.analysis.timing import Bound, SagaTime, timing
 from sagadsl.language.calls import ActivityCall, Count, Duration
 from sagadsl.language.loaded import Loaded
@@ -19,9 +20,9 @@ def times_of(files: Sequence[Loaded]) -> list[tuple[str, SagaTime]]:
     ]
 
 
-def as_text(times: Sequence[tuple[str, SagaTime]]) -> str:
-    """Return a table for each saga."""
-    return "\n\n".join("\n".join(_table(name, found)) for name, found in times)
+def as_text(times: Sequence[tuple[str, SagaTime]], width: int | None = None) -> str:
+    """Return a table for each saga; *width* is that of the screen."""
+    return "\n\n".join("\n".join(_table(name, found, width)) for name, found in times)
 
 
 def as_data(times: Sequence[tuple[str, SagaTime]]) -> list[dict[str, Any]]:
@@ -126,15 +127,14 @@ def _policies(found: SagaTime) -> Iterator[str]:
         yield f"   {said}: {', '.join(list(steps)[:_SHOWN])}{more}"
 
 
-def _table(name: str, found: SagaTime) -> Iterator[str]:
-    rows: list[tuple[str, ...]] = [("", "one attempt", "all retries", "undoing")]
-    rows += [("  " * each.depth + each.id, *map(_short, (each.once, each.retried, each.undo))) for each in found.steps]
-    rows.append(("in all", *map(_short, (found.once, found.retried, found.undo))))
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+def _table(name: str, found: SagaTime, width: int | None) -> Iterator[str]:
+    rows: list[tuple[str, ...]] = [
+        (" " + "  " * each.depth + each.id, *map(_short, (each.once, each.retried, each.undo))) for each in found.steps
+    ]
+    rows.append((" in all", *map(_short, (found.once, found.retried, found.undo))))
     limit = "" if found.limit is None else f"   timeout {spell(timedelta(seconds=found.limit))}"
     yield f"{name}: how long it can take{limit}"
-    for row in rows:
-        yield " " + "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+    yield from table(rows, width, (" ", "one attempt", "all retries", "undoing"))
     shown = [bound for each in found.steps for bound in (each.once, each.retried, each.undo)]
     shown += [found.once, found.retried, found.undo]
     yield from _policies(found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 import click
@@ -65,6 +64,6 @@ def token(
     if screen.session().output == "json":
         screen.result({"token": made, "entry": entry})
     else:
-        print(f"the token of {name}, which is shown only now: {made}", file=sys.stderr)
-        screen.result({}, write_yaml([entry]))
+        screen.tell(f"the token of {name}, which is shown only now: {made}")
+        screen.result({}, write_yaml([entry]), is_data=True)
     return 0

@@ -14,7 +14,18 @@ from sagadsl.cli import screen
 from sagadsl.cli.operate import connected, of_run, on_saga
 from sagadsl.cli.options import show_secrets
 from sagadsl.language.paths import child_id, parse_call
-from sagadsl.status.lines import StatusRow, did, error_text, moment, one_line, refused_signal, rows, text, told, widths
+from sagadsl.status.lines import (
+    StatusRow,
+    did,
+    error_text,
+    in_lines,
+    moment,
+    one_line,
+    refused_signal,
+    rows,
+    told,
+    widths,
+)
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -74,7 +85,7 @@ def _tree(found: Picture, traced: Trace) -> Iterator[str]:
     fit = widths(lines)
     causes = {failure["step"]: failure.get("causes", ()) for failure in _failures(status) if failure.get("step")}
     for line in lines:
-        yield text(line, fit)
+        yield from in_lines(line, fit, screen.width())
         margin = "  " * line.depth + "     "
         for call in _calls(line, lines, traced):
             if parse_call(call.path).line != line.key:

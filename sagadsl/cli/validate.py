@@ -90,10 +90,11 @@ def validate(
         unplaced=definitions.unplaced,
         color=FORMS[format].for_people and screen.wants_color(out(), screen.session().color),
         elapsed_ms=round((time.monotonic() - began) * 1000),
+        width=screen.width() if FORMS[format].for_people else None,
     )
     is_wrong = any(each.severity is not Severity.NOTE for each in definitions.findings)
     if shown and not (screen.session().is_quiet and FORMS[format].for_people and not is_wrong):
-        print(shown, file=out())
+        screen.show(shown, is_data=not FORMS[format].for_people)
     return 0 if exit_zero and definitions.exit_code == 1 else definitions.exit_code
 
 
@@ -113,10 +114,10 @@ def _explained(
         return definitions.exit_code
     if word == "timing":
         times = timing_text.times_of(definitions.files)
-        screen.result({"sagas": timing_text.as_data(times)}, timing_text.as_text(times))
+        screen.result({"sagas": timing_text.as_data(times)}, timing_text.as_text(times, screen.width()))
     else:
         sizes = size_text.sizes_of(definitions.files, catalogue)
-        screen.result({"sizes": size_text.as_data(sizes)}, size_text.as_text(sizes))
+        screen.result({"sizes": size_text.as_data(sizes)}, size_text.as_text(sizes, screen.width()))
     return 0
 
 

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
+from sagadsl.columns import columns_of, wrap
 from sagadsl.diagnostics.findings import Route
 from sagadsl.immutable import Immutable
 from sagadsl.language import syntax
@@ -14,6 +15,7 @@ from sagadsl.language.notation.plain_text import UNSAFE, clean
 
 _TAB = 4
 _WIDEST = 160
+_LEAST = 16
 _BEFORE = 60
 
 
@@ -86,8 +88,15 @@ def _focused(document: Document, span: Span, focus: str) -> Span:
     return span
 
 
-def draw(document: Document, marks: Iterable[ExcerptMark], *, context: bool = False) -> list[ExcerptRow]:
-    """Draw the lines of all marks from top to bottom; with *context* also the line above the first mark."""
+def draw(
+    document: Document, marks: Iterable[ExcerptMark], *, context: bool = False, width: int | None = None
+) -> list[ExcerptRow]:
+    """Draw the lines of all marks from top to bottom; with *context* also the line above the first mark.
+
+    On a screen of *width* columns a longer line is shown only around its mark: a terminal that broke it would move the
+    marks away from what they mark.
+    """
+    widest = _WIDEST if width is None else max(_LEAST, min(_WIDEST, width - 2))
     lines = syntax.lines(document.text)
     by_line: dict[int, list[ExcerptMark]] = {}
     listed = list(marks)
@@ -98,9 +107,10 @@ def draw(document: Document, marks: Iterable[ExcerptMark], *, context: bool = Fa
         by_line.setdefault(above, [])
     rows = []
     for number in sorted(by_line):
-        shown = _show(lines[number - 1], by_line[number][0].span.column if by_line[number] else 1)
+        shown = _show(lines[number - 1], by_line[number][0].span.column if by_line[number] else 1, widest)
         rows.append(ExcerptRow(number, shown.text.rstrip()))
-        rows += [_underline(mark, lines[number - 1], shown) for mark in by_line[number]]
+        for mark in by_line[number]:
+            rows += _underlined(mark, lines[number - 1], shown, width)
     return rows
 
 
@@ -115,12 +125,12 @@ class _Shown(Immutable):
         return self.columns[min(max(index - self.first, 0), len(self.columns) - 1)]
 
 
-def _show(line: str, column: int) -> _Shown:
+def _show(line: str, column: int, widest: int) -> _Shown:
     """Return a line for a terminal. Tabs become arrows. A very long line is read and shown only around *column*."""
     first, last = 0, len(line)
-    if last > _WIDEST:
-        first = max(0, min(column - 1 - _BEFORE, last - _WIDEST))
-        last = first + _WIDEST
+    if last > widest:
+        first = max(0, min(column - 1 - _BEFORE * widest // _WIDEST, last - widest))
+        last = first + widest
     pieces, columns, at = ["…" if first else ""], list[int](), 1 if first else 0
     for char in line[first:last]:
         columns.append(at)
@@ -131,14 +141,19 @@ def _show(line: str, column: int) -> _Shown:
     return _Shown("".join(pieces), (*columns, at), first)
 
 
-def _underline(mark: ExcerptMark, line: str, shown: _Shown) -> ExcerptRow:
+def _underlined(mark: ExcerptMark, line: str, shown: _Shown, width: int | None) -> list[ExcerptRow]:
+    """Return the signs below a line with their words beside them, or below them where the screen is too narrow."""
     start = min(max(mark.span.column - 1, 0), len(line))
     stop = mark.span.end_column - 1 if mark.span.end_line == mark.span.line else len(line)
     stop = min(max(stop, start), len(line))
     tab = stop > start and line[stop - 1] == "\t"  # underline only the arrow
     left, right = shown.column(start), shown.column(stop - 1) + 1 if tab else shown.column(stop)
+    signs = f"{'':{left}}{mark.sign * max(1, right - left)}"
     label = f" {clean(mark.label)}" if mark.label else ""
-    return ExcerptRow(0, f"{'':{left}}{mark.sign * max(1, right - left)}{label}", mark.sign)
+    if width is None or columns_of(f"{signs}{label}") <= width:
+        return [ExcerptRow(0, f"{signs}{label}", mark.sign)]
+    below = wrap(label.strip(), width, "  ", "  ")
+    return [ExcerptRow(0, text, mark.sign) for text in (signs, *below)]
 
 
 def _width(char: str) -> int:

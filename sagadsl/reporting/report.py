@@ -34,6 +34,7 @@ def render(
     unplaced: Sequence[Finding] = (),
     color: bool = False,
     elapsed_ms: int | None = None,
+    width: int | None = None,
 ) -> str:
     """Return the report, without a final line break; empty when the format has nothing to say.
 
@@ -44,7 +45,8 @@ def render(
         color: Use ANSI colours in ``text`` and ``concise``; the caller decides.
         elapsed_ms: How long the checks took; with ``None`` the report omits it, so that equal findings give equal
             reports.
+        width: How wide the screen is on which ``text`` draws; ``None`` for a file.
     """
     module, function = FORMATS[format].split(":")
     report = getattr(import_module(f"sagadsl.reporting.{module}"), function)
-    return str(report(ReportInput(results, unplaced, color, elapsed_ms)))
+    return str(report(ReportInput(results, unplaced, color, elapsed_ms, width)))

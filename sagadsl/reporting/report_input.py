@@ -28,12 +28,13 @@ class Checked(Protocol):
 
 
 class ReportInput(Immutable):
-    """The findings to report, and how to report them."""
+    """The findings to report, and how to report them; *width* is that of the screen, if there is one."""
 
     results: Sequence[Checked]
     unplaced: Sequence[Finding]
     color: bool
     elapsed_ms: int | None
+    width: int | None = None
 
 
 class Placed(NamedTuple):

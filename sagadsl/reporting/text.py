@@ -29,13 +29,13 @@ def _painter(color: bool) -> Callable[[str, str], str]:
 def text(given: ReportInput) -> str:
     """Return each finding with a drawing of its place, and the summary as the last line."""
     paint = _painter(given.color)
-    blocks = ["\n".join(_block(None, finding, paint)) for finding in given.unplaced]
+    blocks = ["\n".join(_block(None, finding, paint, given.width)) for finding in given.unplaced]
     found = list(given.unplaced)
     notes = 0
     for document, finding in in_order(given.results):
         notes += finding.severity is Severity.NOTE
         if finding.severity is not Severity.NOTE or notes <= _SHOWN:
-            blocks.append("\n".join(_block(document, finding, paint)))
+            blocks.append("\n".join(_block(document, finding, paint, given.width)))
         found.append(finding)
     if notes > _SHOWN:
         more = counted(notes - _SHOWN, "more note", "more notes")
@@ -50,7 +50,9 @@ def text(given: ReportInput) -> str:
     return "\n\n".join([*blocks, last])
 
 
-def _block(document: Document | None, finding: Finding, paint: Callable[[str, str], str]) -> Iterator[str]:
+def _block(
+    document: Document | None, finding: Finding, paint: Callable[[str, str], str], width: int | None
+) -> Iterator[str]:
     level = finding.severity.value
     yield paint(level, f"{level}[{finding.code}]") + paint("title", f": {clean(finding.message)}")
     gutter = 2
@@ -58,7 +60,8 @@ def _block(document: Document | None, finding: Finding, paint: Callable[[str, st
         span = span_of(document, finding)
         marks = [ExcerptMark(span, "^", finding.label)]
         marks += [ExcerptMark(locate(document, route, at_key=True), "-", label) for route, label in finding.related]
-        rows = draw(document, marks, context=finding.at_key)
+        beside = 3 + max(2, *(len(str(mark.span.line)) for mark in marks))
+        rows = draw(document, marks, context=finding.at_key, width=None if width is None else width - beside)
         gutter = max(2, *(len(str(row.number)) for row in rows))
         yield f"{'':{gutter}}{paint('frame', '-->')} {clean(document.name)}:{span.line}:{span.column}{_step(finding)}"
         yield f"{'':{gutter}} {paint('frame', '|')}"

@@ -17,6 +17,7 @@ from sagadsl.status.lines import (
     PendingAttempt,
     did,
     error_text,
+    in_lines,
     links,
     moment,
     not_indexed,
@@ -25,7 +26,6 @@ from sagadsl.status.lines import (
     rows,
     since_reset,
     spell,
-    text,
     told,
     trouble,
     unpause,
@@ -48,9 +48,13 @@ _NOTICES_SHOWN = 5
 
 
 def page(
-    status: Mapping[str, Any], attempts: Mapping[str, PendingAttempt], now: datetime, options: str = ""
+    status: Mapping[str, Any],
+    attempts: Mapping[str, PendingAttempt],
+    now: datetime,
+    options: str = "",
+    width: int | None = None,
 ) -> Iterator[str]:
-    """Yield the lines of the ``status`` command; *options* as in ``next_steps``."""
+    """Yield the lines of the ``status`` command; *options* as in ``next_steps``, *width* for the table of the steps."""
     name = f"{status['name']} {status.get('version', '')}".rstrip()
     yield f"{name}   id {status['id']}   {status['status']}"
     yield from trouble(status)
@@ -70,7 +74,7 @@ def page(
     if lines:
         yield ""
         fit = widths(lines)
-        yield from (text(row, fit) for row in lines)
+        yield from (line for row in lines for line in in_lines(row, fit, width))
     yield from beside(status, others, options)
     refused = status.get("refused_signals", ())[-_SIGNALS_SHOWN:]
     if refused or status.get("kept_signals"):
@@ -173,9 +177,9 @@ def _after_the_end(status: Mapping[str, Any], options: str) -> Iterator[str]:
     if status.get("taken_up_by"):
         return
     if status["status"] in ("terminated", "timed_out"):
-        yield f"the server ended it: sagadsl recover {saga_id}{tail} undoes what it has done; --forward finishes it"
+        yield f"the server ended it: sagadsl recover {saga_id}{tail}   undoes what it has done; --forward finishes it"
     elif status["status"] == "failed":
-        yield f"it has failed: sagadsl redrive {saga_id} --dry-run{tail} shows what can still be done"
+        yield f"it has failed: sagadsl redrive {saga_id} --dry-run{tail}   shows what can still be done"
 
 
 def _again(attention: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from shlex import quote
 from typing import Any
 
+from sagadsl import columns
 from sagadsl.immutable import Immutable, replace
 from sagadsl.language.own_errors import OUTPUT_LEFT_OUT
 from sagadsl.language.paths import parse_call, path_below, path_in_its_block, undo_path
@@ -194,10 +195,15 @@ def _note(child: Mapping[str, Any]) -> str:
 
 def text(row: StatusRow, widths: tuple[int, int]) -> str:
     """Return *row* as plain text; *widths* are the widths of the path with its indent, and of ``what``."""
-    name = "  " * row.depth + row.path
+    return in_lines(row, widths)[0]
+
+
+def in_lines(row: StatusRow, widths: tuple[int, int], width: int | None = None) -> list[str]:
+    """Return *row* for a screen of *width* columns, in as many lines as it needs there."""
     took = "" if row.took is None else spell(row.took)
     wait = "" if row.wait is None else f"  (in {spell(row.wait)})"
-    return f" {row.sign} {name:<{widths[0]}}  {row.what:<{widths[1]}}  {took:>6}  {row.note}{wait}".rstrip()
+    cells = (f" {row.sign} {'  ' * row.depth}{row.path}", row.what, f"{took:>6}", f"{row.note}{wait}")
+    return columns.row(cells, (3 + widths[0], widths[1], 6, 0), width)
 
 
 def widths(lines: Sequence[StatusRow]) -> tuple[int, int]:

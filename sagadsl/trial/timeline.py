@@ -10,6 +10,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import Any
 
+from sagadsl.columns import row, wrap
 from sagadsl.immutable import Immutable
 from sagadsl.language.notation.durations import spell
 from sagadsl.language.notation.plain_text import clean
@@ -259,18 +260,24 @@ def length(seconds: float) -> str:
     return spell(timedelta(seconds=round(seconds)))
 
 
-def text(drawn: Timeline) -> Iterator[str]:
-    """Yield the lines for people: when, a sign, the name, what happened."""
+def text(drawn: Timeline, width: int | None = None) -> Iterator[str]:
+    """Yield the lines for people: when, a sign, the name, what happened; *width* is that of their screen."""
     times = [f"+{length(line.at)}" for line in drawn.lines]
     wide = max(map(len, times), default=0)
     names = min(_NAMES, max((len(line.name) for line in drawn.lines), default=0))
     for time, line in zip(times, drawn.lines, strict=True):
         name = clean(line.name)
-        yield (
-            f"{time.rjust(wide)}  {line.sign} {name.ljust(names)}  {clean(line.text)}".rstrip()
-            if name
-            else (f"{time.rjust(wide)}  {line.sign} {clean(line.text)}")
-        )
+        when = f"{time.rjust(wide)}  {line.sign} "
+        if name:
+            yield from row(
+                (f"{when}{name}", clean(line.text)), (len(when) + names, 0), width, len(when) - _blanks(when)
+            )
+        else:
+            yield from wrap(clean(line.text), width, when, " " * len(when))
+
+
+def _blanks(when: str) -> int:
+    return len(when) - len(when.lstrip())
 
 
 def data(drawn: Timeline) -> dict[str, Any]:

@@ -19,9 +19,18 @@ def at_terminal(
     words: Sequence[str], folder: Path, env: Mapping[str, str]
 ) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """Run a command of sagadsl in a terminal; give its process, and the side at which the person sits."""
+    with in_terminal([*SAGADSL, *words], folder, env) as both:
+        yield both
+
+
+@contextmanager
+def in_terminal(
+    command: Sequence[str], folder: Path, env: Mapping[str, str]
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Run any command in the same way."""
     terminal, other_side = pty.openpty()
     with subprocess.Popen(
-        [*SAGADSL, *words],
+        command,
         cwd=folder,
         env=env,
         stdin=other_side,

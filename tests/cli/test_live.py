@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from sagadsl.cli.live import Lines, fitting
+from sagadsl.immutable import replace
 from sagadsl.status.lines import PendingAttempt, StatusRow
 from sagadsl.temporal.read.following import Picture
 from tests.cli.shell import SAGADSL, environment, inside
@@ -69,11 +70,19 @@ def _row(number: int, state: str = "completed") -> StatusRow:
 
 def test_a_list_longer_than_the_terminal_keeps_what_came_last() -> None:
     done, ahead = [_row(number) for number in range(50)], [_row(number, "pending") for number in range(50, 60)]
-    shown = fitting([*done, *ahead], 10)
-    assert shown[0] == " … 51 more lines"
-    assert shown[1:] == done[-9:]
-    assert fitting(done[:5], 10) == done[:5]
-    assert fitting(ahead, 5) == [" … 6 more lines", *ahead[:4]]
+    more, *shown = fitting([*done, *ahead], 10)
+    assert more == (None, [" … 51 more lines"])
+    assert [row for row, _ in shown] == done[-9:]
+    assert [row for row, _ in fitting(done[:5], 10)] == done[:5]
+    assert fitting(ahead, 5)[0] == (None, [" … 6 more lines"])
+    assert [row for row, _ in fitting(ahead, 5)[1:]] == ahead[:4]
+
+
+def test_on_a_narrow_terminal_a_row_takes_several_lines_and_fewer_rows_fit() -> None:
+    rows = [replace(_row(number), note="Busy: the carrier is busy") for number in range(4)]
+    (_, first), *others = fitting(rows, 5, 30)
+    assert first == [" … 2 more lines"]
+    assert [(row, len(lines)) for row, lines in others] == [(rows[2], 2), (rows[3], 2)]
 
 
 @pytest.mark.temporal

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
+from sagadsl.columns import row
 from sagadsl.diagnostics.findings import Finding, Route
 from sagadsl.language import walk
 from sagadsl.language.model import Saga
@@ -74,8 +75,8 @@ def _inside(source: Any, route: Route, written: str) -> Route | None:
             return None
 
 
-def text(explored: Explored, most: int) -> Iterator[str]:
-    """Yield the report for people, without the violations."""
+def text(explored: Explored, most: int, screen: int | None = None) -> Iterator[str]:
+    """Yield the report for people, without the violations; *screen* is the width of its table, at most."""
     summary = explored.summary
     yield (
         f"{clean(explored.saga.name)}: {summary.runs:,} ways with up to {_count(most, 'fault')}, "
@@ -93,8 +94,9 @@ def text(explored: Explored, most: int) -> Iterator[str]:
     yield ""
     rows = table(explored)
     width = min(_WIDEST, max((len(fault) for fault, _ in rows), default=0))
+    fit = (2 + width, max((len(", ".join(ends)) for _, ends in rows), default=0))
     for fault, ends in rows:
-        yield f"  {clean(fault).ljust(width)}  {', '.join(ends)}"
+        yield from row((f"  {clean(fault)}", ", ".join(ends)), fit, screen)
 
 
 def data(explored: Explored) -> str:
