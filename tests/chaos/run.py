@@ -125,9 +125,14 @@ async def _live(stage: Stage, people: People, size: Size, outcome: Outcome, log:
 
 async def _ends(people: People) -> None:
     """The index lags: ask each one."""
-    for known in people.known.values():
-        with suppress(Exception):
-            await asyncio.wait_for(runs.result(people.client, known.id), PATIENCE)
+    room = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(id_: str) -> None:
+        async with room:
+            with suppress(Exception):
+                await asyncio.wait_for(runs.result(people.client, id_), PATIENCE)
+
+    await asyncio.gather(*(one(known.id) for known in people.known.values()))
 
 
 async def _settled(client: Client, known: Sequence[Known], size: Size, log: Log) -> list[Violation]:
