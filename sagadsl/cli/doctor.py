@@ -137,5 +137,5 @@ def _lines(checks: Sequence[CheckResult]) -> list[str]:
         sign = "✓" if each.is_well else "✗" if each.is_needed else "!"
         rows.append((f" {sign} {each.what}", each.found))
         if not each.is_well and each.remedy:
-            rows.append(("  ", each.remedy))
+            rows.append((" ", each.remedy))
     return table(rows, screen.width())

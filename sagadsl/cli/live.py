@@ -14,14 +14,19 @@ from datetime import UTC, datetime
 from itertools import accumulate
 from typing import TYPE_CHECKING, Protocol
 
+import click
+
 from sagadsl.cli import screen
 from sagadsl.cli.fitted import fit, width_of
 from sagadsl.cli.streams import out
+from sagadsl.columns import columns_of
 from sagadsl.status.advice import next_steps, releases
 from sagadsl.status.lines import COLOURS, StatusRow, in_lines, rows, text, trouble, widths
 
 if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions
     from rich.live import Live
+    from rich.segment import Segment
     from rich.text import Text
 
     from sagadsl.temporal.read.following import Picture
@@ -112,13 +117,13 @@ class Lines:
 
 
 class Terminal:
-    """A list that changes in place. Only this class imports rich."""
+    """A list that changes in place. Only this class, and what it shows, import rich."""
 
     def __init__(self, options: str, no_worker: str, *, color: bool) -> None:
         from rich.console import Console
         from rich.live import Live
 
-        self._options, self._no_worker = options, no_worker
+        self._options, self._no_worker, self._color = options, no_worker, color
         console = Console(stderr=True, no_color=not color, highlight=False)
         self._live: Live = Live(console=console, auto_refresh=False, vertical_overflow="crop")
         self._last: tuple[Text, list[str]] | None = None
@@ -131,14 +136,13 @@ class Terminal:
 
         width = width_of(sys.stderr)
         below = footer(picture, self._options, self._no_worker)
-        folded = [part for line in below for part in _folded(fit(line, width), width)]
+        under = Unbroken([part for line in below for part in fit(line, width).split("\n")], width, self._color)
         height = shutil.get_terminal_size().lines - _ROOM
         page = Text("\n", no_wrap=True).join(
             Text("\n".join(lines), style="dim" if row is None else COLOURS.get(row.state, "dim"))
-            for row, lines in fitting(picture_rows(picture), max(height - len(folded), height // 2), width)
+            for row, lines in fitting(picture_rows(picture), max(height - under.height, height // 2), width)
         )
         self._last = page, below
-        under = Text("\n", no_wrap=True).join(Text(line, "yellow") for line in folded)
         self._live.update(Group(page, under) if below else page, refresh=True)
 
     def say(self, line: str) -> None:
@@ -155,6 +159,33 @@ class Terminal:
         self._restore()
         for line in below:
             self.say(line)
+
+
+class Unbroken:
+    """Lines of which the terminal itself breaks those that are too long: what is copied from it is in one piece.
+
+    rich has to know how many lines that makes, and writes a line break after each that it counts. So it gets as many
+    empty ones, and then the text as if it moved the cursor alone: up to the first of them, and on from there.
+    """
+
+    def __init__(self, lines: list[str], width: int | None, color: bool) -> None:
+        self._lines = [(line, -(-columns_of(line) // width) or 1 if width else 1) for line in lines]
+        self._color = color
+
+    @property
+    def height(self) -> int:
+        """How many lines of the terminal they take."""
+        return sum(height for _, height in self._lines)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        from rich.segment import ControlType, Segment
+
+        for line, height in self._lines:
+            shown = click.style(line, fg="yellow") if self._color else line
+            yield from (Segment.line() for _ in range(height - 1))
+            up = f"\x1b[{height - 1}A" if height > 1 else ""
+            yield Segment(f"{up}\r{shown}", control=[(ControlType.CURSOR_UP, height - 1)])
+            yield Segment.line()
 
 
 def _without_control_signs() -> Callable[[], None]:
@@ -213,9 +244,3 @@ def _first(drawn: list[tuple[StatusRow, list[str]]], height: int) -> list[tuple[
     """Return the first rows, up to so many lines."""
     ends = accumulate(len(each) for _, each in drawn)
     return [row for row, end in zip(drawn, ends, strict=True) if end <= height]
-
-
-def _folded(text: str, width: int | None) -> Iterator[str]:
-    """Yield the lines of *text* as the terminal itself breaks them: the list has to know how many they are."""
-    for line in text.split("\n"):
-        yield from (line[at : at + width] for at in range(0, max(len(line), 1), width)) if width else [line]

@@ -117,6 +117,8 @@ def list_(*, flags: Flags) -> int:
         return [each async for each in schedules.listed(client)]
 
     found = sorted(connected(flags, work), key=lambda each: each.id)
+    if not found and screen.session().output == "text":
+        screen.note("no schedule of sagas was found")
     screen.result({"schedules": [each.as_json() for each in found]}, "\n".join(map(_row, found)))
     return 0
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from shlex import quote
 from typing import Any
 
+from sagadsl.columns import whole
 from sagadsl.language.paths import parse_call, path_in
 from sagadsl.status.few import ROWS, beside, few
 from sagadsl.status.lines import (
@@ -54,7 +55,10 @@ def page(
     options: str = "",
     width: int | None = None,
 ) -> Iterator[str]:
-    """Yield the lines of the ``status`` command; *options* as in ``next_steps``, *width* for the table of the steps."""
+    """Yield the lines of the ``status`` command; *options* as in ``next_steps``, *width* for the table of the steps.
+
+    A command with words behind it is one word (``columns.whole``) until it is shown.
+    """
     name = f"{status['name']} {status.get('version', '')}".rstrip()
     yield f"{name}   id {status['id']}   {status['status']}"
     yield from trouble(status)
@@ -177,9 +181,11 @@ def _after_the_end(status: Mapping[str, Any], options: str) -> Iterator[str]:
     if status.get("taken_up_by"):
         return
     if status["status"] in ("terminated", "timed_out"):
-        yield f"the server ended it: sagadsl recover {saga_id}{tail}   undoes what it has done; --forward finishes it"
+        command = whole(f"sagadsl recover {saga_id}{tail}")
+        yield f"the server ended it: {command} undoes what it has done; --forward finishes it"
     elif status["status"] == "failed":
-        yield f"it has failed: sagadsl redrive {saga_id} --dry-run{tail}   shows what can still be done"
+        command = whole(f"sagadsl redrive {saga_id} --dry-run{tail}")
+        yield f"it has failed: {command} shows what can still be done"
 
 
 def _again(attention: Mapping[str, Any]) -> str:

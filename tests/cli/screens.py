@@ -67,6 +67,27 @@ def _each(text: str, commands: Sequence[str]) -> list[str]:
     return parts
 
 
+def seen(text: str, columns: int) -> list[str]:
+    """Return the lines that a terminal has after it has been sent *text*: what is drawn in place is drawn over."""
+    lines: list[str] = [""]
+    row = column = 0
+    for escape, sign in re.findall(r"(\x1b\[[0-9;?]*[A-Za-z])|([^\x1b])", text):
+        if escape.endswith("A"):
+            row = max(0, row - int(escape[2:-1] or 1))
+        elif escape == "\x1b[2K":
+            lines[row] = ""
+        elif sign == "\r":
+            column = 0
+        elif sign:
+            if sign == "\n" or column >= columns:
+                row, column = row + 1, 0
+            lines += [""] * (row + 1 - len(lines))
+            if sign != "\n":
+                lines[row] = lines[row][:column].ljust(column) + sign + lines[row][column + 1 :]
+                column += 1
+    return lines
+
+
 def too_wide(text: str, columns: int) -> Iterator[str]:
     """Yield the lines that are wider than the screen, and that could have been broken."""
     yield from (line for line in text.split("\n") if columns_of(line) > columns and not _PIECE.fullmatch(line))

@@ -8,6 +8,7 @@ import click
 
 from sagadsl.cli.commands import cli
 from sagadsl.cli.reach import WITHOUT_SERVER, reaching
+from sagadsl.columns import plain
 from sagadsl.status.advice import page
 
 OPTIONS = "--address example.com:7233 -n shop"
@@ -34,7 +35,8 @@ def test_a_command_between_back_quotes_is_completed_once() -> None:
 
 def test_the_page_of_a_saga_has_them_in_every_command() -> None:
     for status in ("failed", "terminated"):
-        lines = page({"id": "trip 7", "name": "trip", "status": status, "steps": []}, {}, _now(), OPTIONS)
+        shown = page({"id": "trip 7", "name": "trip", "status": status, "steps": []}, {}, _now(), OPTIONS)
+        lines = [plain(line) for line in shown]
         commands = [line for line in lines if "sagadsl " in line]
         assert commands
         assert all(OPTIONS in line and "'trip 7'" in line for line in commands)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 
+from tests.cli.screens import seen
 from tests.cli.shell import SAGADSL, environment, ready, sagadsl
 from tests.cli.shop import lay_out
 from tests.cli.terminal import at_terminal
@@ -19,7 +21,7 @@ pytestmark = pytest.mark.temporal
 
 @pytest.mark.parametrize("columns", [80, 40])
 def test_ctrl_c_leaves_whole_commands_and_no_remains(tmp_path: Path, server: Server, columns: int) -> None:
-    """R22. The list is drawn in place; what stays below it can be copied in one piece."""
+    """R22. The list is drawn in place; what stands below it can be copied in one piece, also while it changes."""
     folder = lay_out(tmp_path)
     saga = f"a-saga-with-an-id-as-long-as-ids-are-{os.urandom(8).hex()}"
     served = ("--task-queue", saga, "--address", server.address)
@@ -28,7 +30,8 @@ def test_ctrl_c_leaves_whole_commands_and_no_remains(tmp_path: Path, server: Ser
         env = environment(TERM="xterm-256color", COLUMNS=str(columns), LINES="30")
         words = ("run", "order.saga.yaml", *values, *served)
         with at_terminal(words, folder, env) as (process, terminal):
-            shown = read_terminal(terminal, lambda text: "waits for signal" in text)
+            command = f"sagadsl signal {saga} approve --payload JSON --address {server.address}"
+            shown = read_terminal(terminal, lambda text: text.count(command) > 1)  # in one piece, and drawn over
             os.write(terminal, b"\x03")
             shown += read_terminal(terminal, lambda text: False)
             assert process.wait(PATIENCE) == 130
@@ -40,3 +43,6 @@ def test_ctrl_c_leaves_whole_commands_and_no_remains(tmp_path: Path, server: Ser
     assert f"sagadsl status {saga} {address}" in shown
     assert f"sagadsl result {saga} {address}" in shown
     assert "^C" not in shown
+    lines = seen(shown, columns)
+    assert [line.split()[1] for line in lines if re.match(r" [✓▶·] ", line)] == ["charge", "approval", "ship"], shown
+    assert "".join(lines).count(command) == 1, shown
