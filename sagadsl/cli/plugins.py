@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
@@ -188,7 +188,7 @@ def _problem(problem: Problem) -> dict[str, Any]:
 
 def _page(signature: Signature, step: str) -> str:
     lines = [f"{signature.name}   {signature.package}"]
-    lines += ["", signature.description.strip()] if signature.description else []
+    lines += ["", *_reflowed(signature.description.strip(), screen.width())] if signature.description else []
     lines += _fields("input", signature.input_schema)
     lines += _fields("output", signature.output_schema)
     facts = {
@@ -202,6 +202,18 @@ def _page(signature: Signature, step: str) -> str:
     widest = min(screen.width() or _WIDEST, _WIDEST)
     lines += [line for name, text in known.items() for line in wrap(text, widest, f"{name:<10}  ", " " * 12)]
     return "\n".join([*lines, "", "as a step", *(whole(f"  {line}") for line in step.splitlines())])
+
+
+def _reflowed(text: str, width: int | None) -> Iterator[str]:
+    """Yield a docstring for a screen: its paragraphs are broken anew, what is indented or listed stays as it is."""
+    if width is None:
+        yield text
+        return
+    for number, block in enumerate(text.split("\n\n")):
+        lines = block.split("\n")
+        is_prose = not any(line.startswith((" ", "-", "*", "|")) for line in lines)
+        yield from [""] if number else []
+        yield from wrap(" ".join(lines), width) if is_prose else lines
 
 
 def _fields(title: str, schema: Any) -> list[str]:

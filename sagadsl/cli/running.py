@@ -21,6 +21,7 @@ from sagadsl.cli.live import LiveView, view_for
 from sagadsl.cli.outcome import EXIT_CODES, paused_document, paused_line, show
 from sagadsl.cli.reach import same_server
 from sagadsl.cli.serving import activities, queues
+from sagadsl.columns import whole
 from sagadsl.engine.call_errors import QUEUE_BOUND
 from sagadsl.engine.hiding import Marks
 from sagadsl.immutable import Hidden, Immutable, field, replace
@@ -268,7 +269,7 @@ async def _stacks(client: Client, id: str) -> None:
     """Write the stacks of the errors that nobody meant to stderr."""
     for call in (await trace_of(client, id)).calls:
         if call.place:
-            screen.say(f"{call.path}, last attempt:\n{call.stack.rstrip()}")
+            screen.say(f"{call.path}, last attempt:\n{whole(call.stack.rstrip())}")
 
 
 def _no_worker(started: sagas.Started, place: RunsOn, *, by_name: bool) -> str:

@@ -13,6 +13,7 @@ import click
 from sagadsl.cli import screen
 from sagadsl.cli.operate import connected, of_run, on_saga
 from sagadsl.cli.options import show_secrets
+from sagadsl.columns import whole
 from sagadsl.language.paths import child_id, parse_call
 from sagadsl.status.lines import (
     StatusRow,
@@ -96,7 +97,7 @@ def _tree(found: Picture, traced: Trace) -> Iterator[str]:
                 why = error_text(error)
                 yield f"{margin}failed" + ("" if why in line.note else f"  {why}")  # the line of the step says it
                 if screen.session().debug:
-                    yield from (f"{margin}        {_indented(line)}" for line in call.stack.splitlines())
+                    yield from (whole(f"{margin}        {_indented(line)}") for line in call.stack.splitlines())
             elif call.status == "completed":
                 yield f"{margin}got     {_short(call.output)}"
         for cause in causes.get(line.key, ()):

@@ -10,7 +10,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import Any
 
-from sagadsl.columns import row, wrap
+from sagadsl.columns import wrap
 from sagadsl.immutable import Immutable
 from sagadsl.language.notation.durations import spell
 from sagadsl.language.notation.plain_text import clean
@@ -24,6 +24,8 @@ from sagadsl.virtual.runs import Event
 
 _NAMES = 40
 """Width of the column of names, at most."""
+_ROOM = 30
+"""How many columns of a screen must be left for what happened, or the names get no column of their own."""
 
 
 class SpanKind(Enum):
@@ -269,15 +271,10 @@ def text(drawn: Timeline, width: int | None = None) -> Iterator[str]:
         name = clean(line.name)
         when = f"{time.rjust(wide)}  {line.sign} "
         if name:
-            yield from row(
-                (f"{when}{name}", clean(line.text)), (len(when) + names, 0), width, len(when) - _blanks(when)
-            )
-        else:
-            yield from wrap(clean(line.text), width, when, " " * len(when))
-
-
-def _blanks(when: str) -> int:
-    return len(when) - len(when.lstrip())
+            has_column = width is None or width - len(when) - names >= _ROOM
+            when += f"{name.ljust(names) if has_column else name}  "
+        below = " " * (len(when) if width is None or width - len(when) >= _ROOM else wide + 6)
+        yield from wrap(clean(line.text), width, when, below) or [when.rstrip()]
 
 
 def data(drawn: Timeline) -> dict[str, Any]:

@@ -38,12 +38,11 @@ sagadsl_test: 1
 saga: order.saga.yaml
 cases:
   - name: a case that expects of the saga what will never come to pass
-    input: {order: "1"}
-    mocks: {ship: {error: AddressInvalid}}
-    expect: {status: completed, order: [charge, ship]}
+    given: {input: {order: "1"}, mocks: {ship: {error: AddressInvalid}}}
+    then: {status: completed, output: {tracking: a long number of a parcel that nobody has sent to anybody}}
   - name: all is well
-    input: {order: "1"}
-    expect: {status: completed}
+    given: {input: {order: "1"}}
+    then: {status: completed}
 """
 
 ALONE = (
