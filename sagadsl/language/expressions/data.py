@@ -204,6 +204,11 @@ def found_text(value: Any) -> str:
             return kind(value)
 
 
+def shown(value: Any) -> str:
+    """Return data as messages quote it: as JSON, which is how its author knows it, and not too long."""
+    return f"`{shortened(_json(value), 40)}`"
+
+
 def shortened(text: str, length: int) -> str:
     """Return a text, cut if it is longer than *length*."""
     return text if len(text) <= length else text[: length - 1] + "…"
