@@ -355,3 +355,21 @@ def test_warnings_never_hide_an_error_and_are_none_themselves() -> None:
     assert (Counter(each.code for each in good.findings), good.errors) == ({"SD703": 1000, "SD017": 1}, ())
     assert good.saga is not None
     assert [each.code for each in wrong.errors] == ["SD305"]
+
+
+@pytest.mark.parametrize(
+    ("name", "help"),
+    [
+        ("env", "no expression reads secrets or variables of a worker"),
+        ("secrets", "`http.request` takes `${secret:NAME}`"),
+        ("now", "did you mean `saga.now`?"),
+        ("workflow", "`saga` has `id`, `run_id`"),
+        ("inputs", "did you mean `input`?"),
+        ("weather", "the names here are `idempotency_key`, `input`, `saga`, `steps`"),
+    ],
+)
+def test_a_name_of_another_tool_is_told_what_there_is_instead(name: str, help: str) -> None:
+    loaded = load(f'sagadsl: 1\nname: n\nsteps: [{{id: a, set: {{x: "{{{{ {name}.y }}}}"}}}}]\n')
+
+    assert [(each.code, each.message) for each in loaded.findings] == [("SD302", f"`{name}` is not known here")]
+    assert help in loaded.findings[0].help

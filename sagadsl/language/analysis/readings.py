@@ -27,6 +27,21 @@ ELSEWHERE = {
     "step": "it is known in compensations only; elsewhere write `steps.<id>`",
     "total": "it is known in `complete_when` only",
 }
+
+_OF_WORKER = (
+    "no expression reads secrets or variables of a worker: the activity reads them, "
+    "and `http.request` takes `${secret:NAME}`"
+)
+
+BORROWED = {
+    **dict.fromkeys(("env", "environ", "environment", "secret", "secrets", "vars"), _OF_WORKER),
+    **dict.fromkeys(("now", "today", "utcnow"), "did you mean `saga.now`?"),
+    **dict.fromkeys(
+        ("context", "ctx", "execution", "workflow", "run"),
+        "`saga` has `id`, `run_id`, `name`, `version`, `started_at` and `now`",
+    ),
+}
+"""First names of chains in other tools, and what to write instead."""
 """The names of the language that only some places can read."""
 
 

@@ -327,7 +327,7 @@ class Scope:
         if any(each.endswith(f"_{name}") for each in steps):
             return "`-` is a minus: ids of steps are written with `_`"
         near = self.near(name, known)
-        return f"did you mean `{near}`?" if near else ""
+        return f"did you mean `{near}`?" if near else readings.BORROWED.get(name, "")
 
     def near(self, word: str, names: Iterable[str]) -> str | None:
         """Return the name of *names* that a misspelt *word* most likely stands for."""
