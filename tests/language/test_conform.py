@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from sagadsl.language.schema.conform import checker
 
@@ -29,6 +30,101 @@ def test_every_problem_is_told_with_its_place() -> None:
         '`input.lines[0].count`: must be a whole number, got `"1"`',
         "`input.lines[1]`: must be an object, got `7`",
     )
+
+
+SAID: dict[str, tuple[Any, Any, str]] = {
+    "additionalProperties": (
+        {"properties": {"sku": {}}, "additionalProperties": False},
+        {"skku": 1},
+        "does not take `skku`; did you mean `sku`?",
+    ),
+    "anyOf": (
+        {"anyOf": [{"type": "string", "minLength": 9}, {"type": "object", "properties": {"n": {"minimum": 3}}}]},
+        {"n": 1},
+        "fits no schema under `anyOf`: must be text, or `n` must be at least 3",
+    ),
+    "const": ({"const": None}, True, "must be `null`, got `true`"),
+    "contains": (
+        {"contains": {"type": "string"}},
+        [None],
+        "must have an element that fits the schema under `contains`, got `[null]`",
+    ),
+    "dependentRequired": (
+        {"dependentRequired": {"card": ["name"]}},
+        {"card": 1},
+        "`name` is missing, which goes with `card`",
+    ),
+    "enum": ({"enum": ["x", None, True]}, False, "must be one of `x`, `null`, `true`, got `false`"),
+    "exclusiveMaximum": ({"exclusiveMaximum": 3}, 3, "must be less than 3, got `3`"),
+    "exclusiveMinimum": ({"exclusiveMinimum": 3}, 3, "must be greater than 3, got `3`"),
+    "format": ({"format": "date"}, "today", 'must have the format `date`, got `"today"`'),
+    "items": (
+        {"prefixItems": [True, True], "items": False},
+        [1, 2, 3],
+        "must have at most 2 elements, got `[1, 2, 3]`",
+    ),
+    "maxContains": (
+        {"contains": {"type": "integer"}, "maxContains": 1},
+        [1, 2],
+        "must have at most 1 elements that fit the schema under `contains`, got `[1, 2]`",
+    ),
+    "maximum": ({"maximum": 3}, 4, "must be at most 3, got `4`"),
+    "maxItems": ({"maxItems": 1}, [1, 2], "must have at most 1 elements, got `[1, 2]`"),
+    "maxLength": ({"maxLength": 1}, "ab", 'must have at most 1 characters, got `"ab"`'),
+    "maxProperties": ({"maxProperties": 0}, {"a": None}, 'must have at most 0 fields, got `{"a": null}`'),
+    "minContains": (
+        {"contains": {"type": "integer"}, "minContains": 2},
+        [1],
+        "must have at least 2 elements that fit the schema under `contains`, got `[1]`",
+    ),
+    "minimum": ({"minimum": 3}, 2, "must be at least 3, got `2`"),
+    "minItems": ({"minItems": 1}, [], "must have at least 1 elements, got `[]`"),
+    "minLength": ({"minLength": 1}, "", 'must have at least 1 characters, got `""`'),
+    "minProperties": ({"minProperties": 1}, {}, "must have at least 1 fields, got `{}`"),
+    "multipleOf": ({"multipleOf": 5}, 7, "must be a multiple of 5, got `7`"),
+    "not": ({"not": {"type": "string"}}, "x", 'must not fit the schema under `not`, `{"type": "string"}`, got `"x"`'),
+    "oneOf": ({"oneOf": [{"minimum": 1}, {"maximum": 9}]}, 5, "fits more than one schema under `oneOf`, got `5`"),
+    "pattern": ({"pattern": "^A"}, "b", 'must match `^A`, got `"b"`'),
+    "propertyNames": ({"propertyNames": {"pattern": "^a"}}, {"b": 1}, "the key `b` must match `^a`"),
+    "required": ({"required": ["sku"]}, {}, "`sku` is missing"),
+    "type": ({"type": ["string", "null"]}, True, "must be text or null, got `true`"),
+    "unevaluatedItems": (
+        {"prefixItems": [True], "unevaluatedItems": False},
+        [1, None],
+        "must have no element that its schema does not describe, got `[1, null]`",
+    ),
+    "unevaluatedProperties": (
+        {"allOf": [{"properties": {"a": True}}], "unevaluatedProperties": False},
+        {"a": 1, "b": None},
+        "does not take `b`",
+    ),
+    "uniqueItems": (
+        {"uniqueItems": True},
+        [True, None, True],
+        "must not have the same element twice, got `[true, null, true]`",
+    ),
+}
+"""By the word of JSON Schema: a schema, a value that does not fit it, and what is said."""
+
+LEAD_ON = {"$ref", "$dynamicRef", "allOf", "dependentSchemas", "if", "patternProperties", "prefixItems", "properties"}
+"""Words that only lead to other schemas, whose words judge."""
+
+
+@pytest.mark.parametrize("word", SAID)
+def test_what_does_not_fit_is_said_in_our_words(word: str) -> None:
+    """None of the library, which writes values as Python does."""
+    schema, value, said = SAID[word]
+    assert checker(schema, "input")(value) == (f"`input`: {said}",)
+
+
+def test_a_value_that_must_not_be_there_is_said_so() -> None:
+    """Its schema is `false`, without any word."""
+    (said,) = checker({"properties": {"old": False}}, "input")({"old": None})
+    assert said == "`input`: nothing may stand where the schema says `false`, got `null`"
+
+
+def test_every_word_of_json_schema_is_said_in_our_words() -> None:
+    assert {*Draft202012Validator.VALIDATORS, "minContains", "maxContains"} == {*SAID, *LEAD_ON}
 
 
 def test_problems_are_bounded() -> None:

@@ -45,28 +45,91 @@ def sentence(error: Any, shown: Any) -> str:
     Args:
         shown: The value without what nobody may see of it.
     """
-    value, rule = error.instance, error.validator_value
     got = f"got `{_cut(json.dumps(shown, ensure_ascii=False, default=str))}`"
+    what, with_value = _what(error)
+    said = f"{what}, {got}" if with_value else what
+    return f"the key `{_cut(str(shown))}` {what}" if _is_key(error) else said
+
+
+def _what(error: Any) -> tuple[str, bool]:
+    """Return what is wrong with a value, and whether the value itself helps to understand it."""
+    value, rule = error.instance, error.validator_value
     if kinds := types_of(error):
-        return f"must be {' or '.join(TYPES.get(each, each) for each in dict.fromkeys(kinds))}, {got}"
+        return f"must be {' or '.join(TYPES.get(each, each) for each in dict.fromkeys(kinds))}", True
     match error.validator:
         case "required":
             missing = next((name for name in rule if error.message.startswith(repr(name))), "")
-            return f"`{missing}` is missing"
-        case "additionalProperties" if rule is False and isinstance(value, dict):
+            return f"`{missing}` is missing", False
+        case "additionalProperties" | "unevaluatedProperties" if rule is False and isinstance(value, dict):
             known = error.schema.get("properties", {})
             strange = [name for name in value if name not in known and f"'{name}'" in error.message]
             hint = did_you_mean(strange[0], known) if len(strange) == 1 else ""
-            return f"does not take {', '.join(f'`{_cut(name)}`' for name in strange)}" + (f"; {hint}" if hint else "")
+            said = f"does not take {', '.join(f'`{_cut(name)}`' for name in strange)}" + (f"; {hint}" if hint else "")
+            return said if strange else "does not take all of its fields", not strange
+        case "dependentRequired":
+            pairs = [(key, each) for key, needed in rule.items() if key in value for each in needed]
+            for key, missing in pairs:
+                if error.message.startswith(repr(missing)):
+                    return f"`{missing}` is missing, which goes with `{key}`", False
         case "enum":
             choices = ", ".join(f"`{_plain(each)}`" for each in rule[:_CHOICES])
             more = f" and {len(rule) - _CHOICES} more" if len(rule) > _CHOICES else ""
-            return f"must be one of {choices}{more}, {got}"
+            return f"must be one of {choices}{more}", True
         case word if word in BOUNDS:
-            return f"must {BOUNDS[word].format(_plain(rule))}, {got}"
+            return f"must {BOUNDS[word].format(_plain(rule))}", True
         case "format":
-            return f"must have the format `{rule}`, {got}"
-    return str(error.message)
+            return f"must have the format `{rule}`", True
+        case word if word in _LISTS:
+            return f"must {_LISTS[word].format(rule)}", True
+        case "items" if rule is False:
+            return f"must {BOUNDS['maxItems'].format(len(error.schema.get('prefixItems', ())))}", True
+        case "not":
+            return f"must not fit the schema under `not`{_brief(rule)}", True
+        case "oneOf" if not error.context:
+            return "fits more than one schema under `oneOf`", True
+        case "anyOf" | "oneOf":
+            return f"fits no schema under `{error.validator}`: {_alternatives(error)}", False
+        case None:  # the schema `false`, of which the library says no place
+            return "nothing may stand where the schema says `false`", True
+    return str(error.message), False
+
+
+_LISTS = {
+    "uniqueItems": "not have the same element twice",
+    "contains": "have an element that fits the schema under `contains`",
+    "minContains": "have at least {} elements that fit the schema under `contains`",
+    "maxContains": "have at most {} elements that fit the schema under `contains`",
+    "unevaluatedItems": "have no element that its schema does not describe",
+}
+_TOLD = 4
+
+
+def _alternatives(error: Any) -> str:
+    """Return what keeps a value from fitting each of several schemas. It quotes nothing of the value."""
+    said: dict[Any, str] = {}
+    for each in error.context:
+        place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in each.relative_path)
+        said.setdefault(
+            each.relative_schema_path[0], f"`{place.lstrip('.')}` {_what(each)[0]}" if place else _what(each)[0]
+        )
+    different = list(dict.fromkeys(said.values()))
+    more = f", or {len(different) - _TOLD} more" if len(different) > _TOLD else ""
+    return ", or ".join(different[:_TOLD]) + more
+
+
+def _brief(schema: Any) -> str:
+    text = json.dumps(schema, ensure_ascii=False)
+    return f", `{text}`" if len(text) <= _GOT else ""
+
+
+def _is_key(error: Any) -> bool:
+    """Whether the value is a key of an object, which `propertyNames` judges."""
+    path = list(error.relative_schema_path)
+    return any(
+        word == "propertyNames"
+        and (number == 0 or path[number - 1] not in ("properties", "patternProperties", "$defs"))
+        for number, word in enumerate(path)
+    )
 
 
 def _plain(value: Any) -> str:
