@@ -218,7 +218,8 @@ def step_text(key: Any) -> str:
     """Return one link of a chain as people write it: ``.name``, ``["odd name"]`` or ``[0]``."""
     if isinstance(key, str):
         return f".{key}" if key.isidentifier() else f"[{json.dumps(key, ensure_ascii=False)}]"
-    return f"[{shortened(str(key), 40)}]"
+    text = _json(key) if key is None or isinstance(key, bool | list | dict) else str(key)
+    return f"[{shortened(text, 40)}]"
 
 
 def path_text(path: Path) -> str:
