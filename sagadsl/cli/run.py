@@ -160,7 +160,8 @@ def _definition(text: str, catalogue: Catalogue, *, here: bool) -> tuple[Definit
             neighbours = _neighbours(Path(chosen.document.name), chosen, catalogue)
             definitions = Definitions((chosen, *neighbours), definitions.unplaced)
         return definitions, chosen
-    if is_folder(text) or file_part(text).endswith((".yaml", ".yml")) or os.sep in text:
+    # A folder may have the name of a saga: it is in no one's way.
+    if text in (os.curdir, os.pardir) or file_part(text).endswith((".yaml", ".yml")) or os.sep in text:
         raise click.UsageError("; ".join(filter(None, (f"there is no file `{text}`", near_file(text)))))
     name, version = name_and_version(text)
     if not name or of_version(name, version) != text:
@@ -176,10 +177,10 @@ def _definition(text: str, catalogue: Catalogue, *, here: bool) -> tuple[Definit
         if wrong:
             return Definitions(wrong, every.unplaced), None
         named_here = [_written(each, version) for each in every.files]
+        beside = "; a folder is not run: name a file in it" if is_folder(text) else ""
         advice = did_you_mean(text, named_here) or "to start a saga of a worker by its name, give `--address`"
-        raise click.UsageError(
-            f"there is neither a file `{text}`, nor a usable saga of that name in this folder or below; {advice}"
-        )
+        missing = f"there is neither a file `{text}`, nor a usable saga of that name in this folder or below"
+        raise click.UsageError(f"{missing}; {advice}{beside}")
     return Definitions(tuple(usable)), named
 
 

@@ -67,6 +67,19 @@ def test_a_saga_can_be_run_by_its_name_where_its_file_is(folder: Path) -> None:
     assert document["steps"][0]["compensation"]["status"] == "done"
 
 
+def test_a_folder_of_that_name_is_not_taken_for_it(folder: Path) -> None:
+    """A project `order/` with the saga `order` beside it; and a folder without such a saga is told."""
+    (folder / "order").mkdir()
+    (folder / "empty").mkdir()
+    ran = inside("run", "order", "-q", "--set", "order=02142", cwd=folder)
+    assert ran.code == 0, ran.err
+
+    told = inside("run", "empty", cwd=folder)
+    assert told.code == 2
+    assert "there is neither a file `empty`, nor a usable saga of that name in this folder or below" in told.err
+    assert told.err.rstrip().endswith("a folder is not run: name a file in it")
+
+
 def test_a_definition_with_a_mistake_starts_nothing(folder: Path) -> None:
     file = folder / "order.saga.yaml"
     file.write_text(file.read_text(encoding="utf-8").replace("activity: ship", "activty: ship"), encoding="utf-8")
