@@ -32,6 +32,7 @@ ROWS: Mapping[str, str] = {
     "B12": "a late answer is not the next wait's",
     "B13": "defaults of the schema hold however a saga is started",
     "B14": "an operator's pause against timeouts",
+    "B15": "the next day at nine, by local time",
     "B16": "a cancel while held",
     "B17": "nested on_failure after a cancel",
     "B18": "a tolerated child",

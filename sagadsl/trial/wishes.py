@@ -34,12 +34,13 @@ _OPERANDS: Mapping[str, list[Any]] = {
     **dict.fromkeys(("abs", "decimal", "float", "int", "range", "round"), _NUMBERS),
     **dict.fromkeys(("count", "group_by", "join", "length", "map", "reject", "rejectattr"), _LIST),
     **dict.fromkeys(("select", "selectattr", "sort", "sum", "zip"), _LIST),
-    **dict.fromkeys(("format_time", "in_zone", "minus", "plus", "seconds", "until"), _MOMENTS),
+    **dict.fromkeys(("at", "format_time", "in_zone", "minus", "plus", "seconds", "until"), _MOMENTS),
 }
 """By filter: values that it takes, where a drawn text would fail the saga."""
 _ARGUMENTS: Mapping[str, list[Any]] = {
     "minus": ["1s"],
     "plus": ["1s"],
+    "at": ["09:00"],
     "in_zone": ["Europe/Berlin"],
     "until": _MOMENTS,
     "zip": _LIST,

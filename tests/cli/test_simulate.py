@@ -145,6 +145,21 @@ def test_an_input_that_does_not_fit_is_no_run(folder: Path) -> None:
     assert inside("simulate", file.name, "--set", "n=3", cwd=folder).code == 0
 
 
+@pytest.mark.parametrize(
+    ("now", "waits"),
+    [("2026-03-27T12:00:00Z", "20h"), ("2026-03-28T12:00:00Z", "19h"), ("2026-10-24T12:00:00Z", "20h")],
+)
+def test_a_saga_waits_for_the_next_day_at_nine_whatever_becomes_of_clocks(folder: Path, now: str, waits: str) -> None:
+    """B15: by the clocks of a place, which are changed in the nights of the second and the third."""
+    (folder / "order.saga.yaml").write_text(
+        "sagadsl: 1\nname: order\nsteps:\n"
+        """  - {id: a, sleep_until: "{{ saga.now | at('09:00', 'Europe/Berlin', 1) }}"}\n"""
+    )
+    ran = _simulate(folder, "-i", "{}", "--now", now)
+
+    assert f"completed after {waits} of virtual time" in ran.out
+
+
 def test_json_tells_what_a_saga_waits_for_and_that_it_was_stopped(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

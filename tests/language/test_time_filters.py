@@ -40,6 +40,14 @@ def _gives(expression: str, **names: Any) -> Any:
         ("'2026-01-01T00:05:00Z' | format_time('%I:%M %p %a %b %j')", "12:05 AM Thu Jan 001"),
         ("'2026-01-01T00:05:00Z' | format_time('%G-W%V-%u %f %z %%')", "2026-W01-4 000000 +0000 %"),
         ("'0005-01-01T13:00:00Z' | format_time('%Y %I%p')", "0005 01PM"),
+        ("'2026-03-27T12:00:00Z' | at('09:00', 'Europe/Berlin')", "2026-03-27T08:00:00.000Z"),
+        ("'2026-03-27T23:30:00Z' | at('09:00', 'Europe/Berlin')", "2026-03-28T08:00:00.000Z"),  # the day of the zone
+        ("'2026-03-27T23:30:00Z' | at('09:00', 'Europe/Berlin', 1)", "2026-03-29T07:00:00.000Z"),  # summer time began
+        ("'2026-10-24T22:15:00Z' | at('09:00', 'Europe/Berlin', days=1)", "2026-10-26T08:00:00.000Z"),  # of 25 hours
+        ("'2026-10-24T12:00:00Z' | at('09:00', 'Europe/Berlin', 1)", "2026-10-25T08:00:00.000Z"),
+        ("'2026-03-29T12:00:00Z' | at('02:30', 'Europe/Berlin')", "2026-03-29T01:30:00.000Z"),  # no clock shows it
+        ("'2026-10-25T12:00:00Z' | at('02:30:15', 'Europe/Berlin')", "2026-10-25T00:30:15.000Z"),  # shown twice
+        ("'2026-03-01T12:00:00Z' | at('00:00', 'Asia/Kolkata', -1)", "2026-02-27T18:30:00.000Z"),
         ("['2026-01-01T00:00:00Z'] | map('plus', '1h') | first", "2026-01-01T01:00:00.000Z"),
     ],
 )  # fmt: skip
@@ -69,6 +77,14 @@ def test_time_is_computed(expression: str, value: Any) -> None:
         ("saga | in_zone('x' * 101)", "`in_zone` needs the name of a time zone, found text"),
         ("saga | plus('9' * 101)", "`plus` needs a length of time, found text"),
         ("saga | format_time('%A' * 500000)", "the text gets longer than"),
+        ("saga | at('9:00', 'Europe/Berlin')", "`at` needs a time such as `09:00` or `17:30:15`, found text"),
+        ("saga | at('24:00', 'Europe/Berlin')", "`at` needs a time such as"),
+        ("saga | at(9, 'Europe/Berlin')", "the time of `at` needs text, found a number `9`"),
+        ("saga | at('09:00', 'Europe/Berlim')", "`Europe/Berlim`; did you mean `Europe/Berlin`?"),
+        ("saga | at('09:00', 'x' * 101)", "`at` needs the name of a time zone, found text"),
+        ("saga | at('09:00', 'Europe/Berlin', 1.5)", "the days of `at` must be a whole number from"),
+        ("saga | at('09:00', 'Europe/Berlin', 3600000)", "before the year 1 or after the year 9999"),
+        ("saga | at('09:00')", "filter `at` takes `clock`, `zone`, `days`"),
         ("'soon' | seconds", "`seconds` needs a length of time: `soon` is not a duration"),
     ],
 )  # fmt: skip
@@ -85,7 +101,8 @@ def test_what_is_no_time_is_refused(expression: str, message: str) -> None:
 def test_no_text_gives_another_error(name: str, value: str, argument: str) -> None:
     """R56."""
     try:
-        _gives(f"a | {name}" if name == "seconds" else f"a | {name}(b)", a=value, b=argument)
+        arguments = {"seconds": "", "at": "(b, b)"}.get(name, "(b)")
+        _gives(f"a | {name}{arguments}", a=value, b=argument)
     except ExpressionError as error:
         failed = str(error)
     else:
@@ -101,6 +118,7 @@ def test_no_text_gives_another_error(name: str, value: str, argument: str) -> No
         ("saga.now | in_zone('Berlim')", "there is no time zone `Berlim`", None),
         ("saga.now | until('2026')", f"`until` needs {A_MOMENT}, found text `\"2026\"`", ""),
         ("saga.now | format_time('%q')", "`format_time` does not know `%q`", None),
+        ("saga.now | at('9am', 'UTC')", "`at` needs a time such as `09:00` or `17:30:15`, found text `\"9am\"`", None),
         ("input.n | plus('3d')", "`plus` needs text, but `input.n` is a number", None),
         ("saga.now | pluss('3d')", "there is no filter `pluss`", "did you mean `plus`?"),
         ("saga.noww", "`saga` has no field `noww`", "did you mean `now`?"),

@@ -22,7 +22,14 @@ from sagadsl.language.analysis.types import (
 from sagadsl.language.expressions import nodes
 from sagadsl.language.expressions.data import ExpressionError
 from sagadsl.language.expressions.text_filters import TEXT_FILTERS, pattern_from
-from sagadsl.language.expressions.time_filters import TIME_FILTERS, length_of, moment_of, pattern_of_time, zone_of
+from sagadsl.language.expressions.time_filters import (
+    TIME_FILTERS,
+    clock_of,
+    length_of,
+    moment_of,
+    pattern_of_time,
+    zone_of,
+)
 
 if TYPE_CHECKING:
     from sagadsl.language.analysis.inference import Inference
@@ -102,6 +109,7 @@ _WORDS: Mapping[tuple[str, ...], str] = {
     ("number", "string"): "a number or text",
 }
 CONSTANTS: Mapping[str, Callable[[Any], object]] = {
+    "at": clock_of,
     "capture": pattern_from,
     "format_time": pattern_of_time,
     "in_zone": zone_of,
@@ -112,7 +120,9 @@ CONSTANTS: Mapping[str, Callable[[Any], object]] = {
 }
 """For filters and tests whose first argument has a form of its own: reads it, and raises when it has not this form."""
 GIVES: Mapping[str, Shape] = {
-    **dict.fromkeys(("base64", "base64_decode", "format_time", "in_zone", "minus", "plus", "sha256", "until"), TEXT),
+    **dict.fromkeys(
+        ("at", "base64", "base64_decode", "format_time", "in_zone", "minus", "plus", "sha256", "until"), TEXT
+    ),
     "capture": _LIST,
     "range": listing(INTEGER),
     "seconds": NUMBER,

@@ -18,7 +18,7 @@ _MOMENTS = (("saga", "now"), ("saga", "started_at"))
 def is_moment(node: nodes.Syntax) -> bool:
     """Whether an expression is known to give a moment, which is text."""
     if isinstance(node, nodes.Filter):
-        return node.name in ("plus", "minus", "in_zone")
+        return node.name in ("at", "plus", "minus", "in_zone")
     return chain_of(node) in _MOMENTS
 
 

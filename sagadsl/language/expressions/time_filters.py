@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sagadsl.language.expressions.data import Budget, ExpressionError, refuse
-from sagadsl.language.expressions.filter_arguments import as_text
+from sagadsl.language.expressions.filter_arguments import as_text, as_whole
 from sagadsl.language.notation import durations
 from sagadsl.language.notation.moments import has_form, read_moment, spell_moment
 from sagadsl.language.notation.zones import zone, zone_names
@@ -32,6 +32,8 @@ _MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
 )
+_MOST_DAYS = 3_700_000
+_CLOCK = compiled_later(r"([01][0-9]|2[0-3]):([0-5][0-9])(?::([0-5][0-9]))?")
 _LETTER = compiled_later(r"%(.?)", re.DOTALL)
 
 _LETTERS: Mapping[str, Callable[[datetime], str]] = {
@@ -115,10 +117,33 @@ def _in_zone(_budget: Budget, value: Any, name: Any) -> str:
     return text
 
 
-def zone_of(name: Any) -> ZoneInfo:
+def _at(_budget: Budget, value: Any, clock: Any, zone: Any, days: Any = 0) -> str:
+    """Return when the clocks of a zone show a time, on the day that they have at a moment or some days from it.
+
+    Where clocks go forward over this time, they count as if they had not; where they show it twice, the first counts.
+    """
+    moment, time, there = moment_of(value, "`at`"), clock_of(clock), zone_of(zone, "`at`")
+    away = timedelta(days=as_whole(days, "the days of `at`", -_MOST_DAYS, _MOST_DAYS))
+    try:
+        day = moment.astimezone(there).date() + away
+        return spell_moment(datetime.combine(day, time, there).astimezone(UTC))
+    except OverflowError:
+        raise ExpressionError("`at` gives a moment before the year 1 or after the year 9999") from None
+
+
+def clock_of(value: Any) -> time:
+    """Return the time of day that a text writes."""
+    found = _CLOCK.fullmatch(as_text(value, "the time of `at`"))
+    if found is None:
+        refuse("`at` needs a time such as `09:00` or `17:30:15`", value)
+    hour, minute, second = (int(part or 0) for part in found.groups())
+    return time(hour, minute, second)
+
+
+def zone_of(name: Any, asker: str = "`in_zone`") -> ZoneInfo:
     """Return the zone that a text names."""
-    if len(as_text(name, "the zone of `in_zone`")) > _LONGEST:
-        refuse("`in_zone` needs the name of a time zone", name)
+    if len(as_text(name, f"the zone of {asker}")) > _LONGEST:
+        refuse(f"{asker} needs the name of a time zone", name)
     found = zone(name)
     if found is None:
         hint = did_you_mean(name, zone_names()) or "zones have names such as `Europe/Berlin`"
@@ -142,6 +167,7 @@ def pattern_of_time(pattern: Any) -> str:
 
 
 TIME_FILTERS: Mapping[str, Callable[..., Any]] = {
+    "at": _at,
     "format_time": _format_time,
     "in_zone": _in_zone,
     "minus": _minus,
