@@ -12,6 +12,7 @@ import click
 
 from sagadsl.cli import screen
 from sagadsl.cli.definitions import UNREADABLE, Definitions, by_version, load_definitions
+from sagadsl.cli.fitted import kept
 from sagadsl.cli.options import common, connection, modules, output, settings_of
 from sagadsl.cli.serving import endpoints, own_activities
 from sagadsl.columns import table
@@ -135,7 +136,7 @@ def _lines(checks: Sequence[CheckResult]) -> list[str]:
     rows = []
     for each in checks:
         sign = "✓" if each.is_well else "✗" if each.is_needed else "!"
-        rows.append((f" {sign} {each.what}", each.found))
+        rows.append((f" {sign} {each.what}", kept(each.found)))
         if not each.is_well and each.remedy:
-            rows.append((" ", each.remedy))
+            rows.append((" ", kept(each.remedy)))
     return table(rows, screen.width())

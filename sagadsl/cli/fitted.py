@@ -56,8 +56,8 @@ def _fitted(line: str, width: int) -> list[str]:
     margin = line[: len(line) - len(bare)]
     pieces = re.split(r"( {2,})", bare)
     if len(pieces) == 1:
-        return wrap(_kept(bare), width, margin, margin + _INWARD)
-    return _in_pieces([_kept(each) for each in pieces[::2]], pieces[1::2], width, margin)
+        return wrap(kept(bare), width, margin, margin + _INWARD)
+    return _in_pieces([kept(each) for each in pieces[::2]], pieces[1::2], width, margin)
 
 
 def _in_pieces(pieces: list[str], gaps: list[str], width: int, margin: str) -> list[str]:
@@ -91,7 +91,7 @@ def _least(piece: str) -> int:
     return max(map(columns_of, piece.split(" "))) + _SHORT if " " in piece else 0
 
 
-def _kept(piece: str) -> str:
+def kept(piece: str) -> str:
     """Return a piece with all that must not be broken as one word each."""
     piece = re.sub(r"`[^`]*`", lambda code: whole(code[0]), piece)
     piece = _PLACE.sub(lambda place: whole(place[0]), piece)

@@ -55,7 +55,7 @@ def forget(*, id: str, why: str, dry_run: bool, even_open: bool, yes: bool, time
     if not yes:
         screen.need_a_person("look at what would be deleted with `--dry-run`; to delete it, add `--yes`")
         for line in _lines(kept):
-            click.echo(line, err=True)
+            screen.tell(line)
         screen.ask("Delete them for good?")
 
     async def carry_out(client: Client) -> Forgotten:

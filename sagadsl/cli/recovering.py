@@ -77,9 +77,9 @@ def terminate(*, id: str | None, undo: bool, why: str, by: str | None, selection
         warning = f"{id} is killed, and a new run undoes what it has done; `sagadsl cancel {id}` is the gentler way"
     if not selection.yes:
         screen.need_a_person(f"{warning}; to terminate all the same, add `--yes`")
-        click.echo(warning, err=True)
+        screen.tell(warning)
         for path in () if undo else connected(flags, lambda client: recovery.would_stay(client, id)):
-            click.echo(f"  {path} has been done, and stays", err=True)
+            screen.tell(f"  {path} has been done, and stays")
         screen.ask("Terminate?")
     if undo:
         started = connected(
@@ -244,5 +244,5 @@ def _confirm(plan: list[str], *, yes: bool) -> None:
         return
     screen.need_a_person("look at the plan with `--dry-run`; to carry it out, add `--yes`")
     for line in plan:
-        click.echo(line, err=True)
+        screen.tell(line)
     screen.ask("Carry it out?")

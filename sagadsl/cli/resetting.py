@@ -63,7 +63,7 @@ def reset(
             return 0
         screen.need_a_person(f"`reset` undoes what {id} has done since `{plan.to}`; to do it, add `--yes`")
         for line in lines:
-            click.echo(line, err=True)
+            screen.tell(line)
         screen.ask("Reset?")
 
     async def work(client: Client) -> Done:

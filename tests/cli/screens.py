@@ -29,6 +29,11 @@ _END = re.compile(r"\n<end \d+>\n")
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _PIECE = re.compile(r"\s*(?:\S{1,14} +)?(?:\S+|\S* ?`[^`]*`\S*|[\[{].*|--> \S+|(?:sagadsl|temporal|uv|pip|git|cd) .*)")
 """A line that may be wider than its screen: it is one thing, perhaps behind a short word that names it."""
+_COPIED = re.compile(
+    r"`((?:sagadsl|temporal) [^`\n]+)`"
+    r"|(?:^ *|(?<!Usage): )((?:sagadsl|temporal) [a-z-]+ .*?)(?= {3}| shows | undoes |$)",
+    re.M,
+)
 _SOURCE = re.compile(r"(?: {0,2}\d+| {2,3}) \|.*")
 _CHANGES = re.compile(r"\b\d[\d.,]*(?:ms|[smhd])[\dmsh]*\b|\d+")
 
@@ -91,6 +96,11 @@ def seen(text: str, columns: int) -> list[str]:
 def too_wide(text: str, columns: int) -> Iterator[str]:
     """Yield the lines that are wider than the screen, and that could have been broken."""
     yield from (line for line in text.split("\n") if columns_of(line) > columns and not _PIECE.fullmatch(line))
+
+
+def commands_in(text: str) -> list[str]:
+    """Return the commands that a text tells people to copy, each on a line: between backticks, or to the end."""
+    return [found for pair in _COPIED.findall(text) for found in pair if found]
 
 
 def words(text: str) -> list[str]:

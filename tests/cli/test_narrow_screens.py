@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from sagadsl.cli.commands import COMMANDS
 from sagadsl.cli.fitted import fit
 from sagadsl.columns import table
-from tests.cli.screens import piped, shown, too_wide, words
+from tests.cli.screens import commands_in, piped, shown, too_wide, words
 from tests.cli.shell import SAGADSL, environment, inside, ready, sagadsl
 from tests.cli.shop import lay_out_trips
 from tests.cli.terminal import at_terminal
@@ -144,6 +145,8 @@ def _fits(folder: Path, commands: list[str], columns: int) -> None:
             assert found <= whole, f"{command}: cut\n{narrow}"
         else:
             assert words(narrow) == words(wide), f"{command}: cut\n{narrow}"
+        broken = [each for each in commands_in(wide) if each not in narrow]
+        assert broken == [], f"{command}: a command is broken\n{narrow}"
         assert not [line for line in narrow.split("\n") if line != line.rstrip()], f"{command}: blanks\n{narrow}"
         assert "\n\n\n" not in narrow, f"{command}: empty lines\n{narrow}"
 
@@ -190,8 +193,34 @@ def test_every_command_about_sagas_fits_its_screen(
 ) -> None:
     asked = [*OF_ALL, *(line.format(id=id) for line in OF_EACH for id in sagas.values())]
     asked += [line.format(id=sagas[word]) for line in OF_TWO for word in ("waiting", "terminated")]
-    asked += ["doctor order.saga.yaml", "replay histories --no-plugins"]
+    asked += ["doctor order.saga.yaml --task-queue a-task-queue-of-which-nobody-knows", "replay histories --no-plugins"]
     _fits(folder, [f"{line} --address {server.address}" for line in asked], columns)
+
+
+QUESTIONS = {
+    "terminate": "waiting",
+    "reset --to charge": "waiting",
+    "recover": "terminated",
+    "redrive": "skipped",
+    "forget --why 'it is a test'": "completed",
+    "retry --name order": "",
+}
+"""Commands that ask a person before they do something, each with the saga that it is about."""
+
+
+@pytest.mark.temporal
+@pytest.mark.parametrize("line", QUESTIONS)
+def test_what_is_asked_fits_too(folder: Path, server: Server, sagas: dict[str, str], line: str) -> None:
+    about = [sagas[QUESTIONS[line]]] if QUESTIONS[line] else []
+    env = environment(TERM="xterm-256color", COLUMNS="40")
+    command = (*shlex.split(line), *about, "--address", server.address)
+    with at_terminal(command, folder, env) as (process, terminal):
+        text = read_terminal(terminal, lambda text: "[y/N]: " in text)
+        os.write(terminal, b"n\n")
+        text += read_terminal(terminal, lambda text: False)
+        assert process.wait(PATIENCE) == 1, text
+    assert "nothing was done" in text
+    assert list(too_wide(text.replace("\r", ""), 40)) == []
 
 
 @pytest.mark.temporal
