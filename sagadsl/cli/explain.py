@@ -9,7 +9,7 @@ import click
 from sagadsl.cli import screen
 from sagadsl.cli.options import common, output
 from sagadsl.cli.page_text import anchors, section, shown
-from sagadsl.columns import wrap
+from sagadsl.columns import row
 from sagadsl.diagnostics.codes import CODES
 from sagadsl.language.bundled import page_names, page_text
 from sagadsl.language.suggest import closest, did_you_mean
@@ -78,15 +78,11 @@ def _order(name: str) -> tuple[bool, str]:
 
 
 def _listed(pages: list[dict[str, str]], width: int | None) -> Iterator[str]:
-    """Yield a line for each page; in a terminal a title for which the line has no room stands below its name."""
+    """Yield a line for each page; where a terminal has no room for the titles, they stand below the names."""
     column = max((len(each["name"]) for each in pages if not each["name"].startswith("decisions/")), default=0)
-    for name, title in ((each["name"], each["title"]) for each in pages):
-        line = f"{name:<{column}}  {title}"
-        if width is None or len(line) <= width:
-            yield line
-        else:
-            yield name
-            yield from wrap(title, width, "    ", "    ")
+    fit = (column, max((len(each["title"]) for each in pages), default=0))
+    for each in pages:
+        yield from row((each["name"], each["title"]), fit, width)
 
 
 def _no_such(written: str, names: Iterable[str]) -> str:
