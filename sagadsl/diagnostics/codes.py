@@ -121,6 +121,7 @@ _COMPENSATION = (
     Code("SD606", "step beside the pivot that can fail"),
     Code("SD607", "compensation that never runs", Severity.WARNING),
     Code("SD608", "compensation of a step that runs before each try"),
+    Code("SD609", "compensation that is not told what it undoes", Severity.WARNING),
 )
 
 _FLOW_AND_LIMITS = (

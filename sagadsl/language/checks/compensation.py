@@ -11,7 +11,7 @@ from sagadsl.language.analysis import order
 from sagadsl.language.analysis.analysis import Analysis
 from sagadsl.language.analysis.known import Known
 from sagadsl.language.calls import ActivityCall, Call, SagaCall, Send
-from sagadsl.language.kinds import parts
+from sagadsl.language.kinds import RenderedAt, parts
 from sagadsl.language.model import (
     Answer,
     Fail,
@@ -176,6 +176,28 @@ def compensations_that_never_run(analysis: Analysis) -> Iterator[Finding]:
             )
 
 
+def undos_that_know_only_their_own_key(analysis: Analysis) -> Iterator[Finding]:
+    """SD609: an undo is told its own key, and nothing that says what it is to undo.
+
+    `idempotency_key` is the key of the call that is made (R7); `step.idempotency_key` that of the call to undo.
+    """
+    for spot, call, route, phase in analysis.activity_calls:
+        given = call.input
+        if phase is not RenderedAt.UNDO or given is None or set(given.reads) != {_OWN_KEY}:
+            continue
+        where = next((key for key, each in (given.items or {}).items() if _OWN_KEY in each.reads), None)
+        step = spot[-1].step
+        yield Finding(
+            "SD609",
+            f"all that the compensation of step `{step.id}` is told is its own key, and not what it is to undo",
+            (*route, "input") if where is None else (*route, "input", where),
+            severity=Severity.WARNING,
+            help="`step.idempotency_key` is the key of the call to undo; `idempotency_key` is that of the undo itself",
+            step=step.id,
+        )
+
+
+_OWN_KEY = ("idempotency_key",)
 _SHOWN = 3
 
 

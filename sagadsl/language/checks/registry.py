@@ -72,6 +72,7 @@ ALL: tuple[Check, ...] = (
     compensation.steps_beside_the_pivot_that_can_fail,
     compensation.compensations_that_never_run,
     compensation.handlers_that_retry_and_would_be_undone,
+    compensation.undos_that_know_only_their_own_key,
     flow.switches_without_else,
     flow.steps_after_an_abort,
     flow.waits_that_nobody_ends,
