@@ -26,6 +26,9 @@ def _sentences(status: str, *steps: Mapping[str, Any], **more: Any) -> list[str]
     return list(sentences({**known, "status": status, "steps": steps, **more}))
 
 
+RECOVER = "`sagadsl recover o-1` undoes what it has done; with `--forward` it finishes it."
+
+
 def test_a_saga_that_completed_is_told_in_three_sentences() -> None:
     assert _sentences("completed", _step("a", "completed"), _step("b", "completed"), _step("c", "completed")) == [
         f"Saga `o-1` (order 1), started {AT}, has completed after 2.0s.",
@@ -94,7 +97,7 @@ def test_what_is_under_way_is_told_with_what_can_be_done() -> None:
 
 def test_a_saga_that_was_killed_leaves_what_it_did() -> None:
     """R31: nothing was undone, and somebody has to know what."""
-    assert _sentences("terminated", _step("a", "completed"))[-1] == "Still to undo by hand: `a`."
+    assert _sentences("terminated", _step("a", "completed"))[-2:] == ["Not undone: `a`.", RECOVER]
     assert _sentences("terminated")[-1] == "Nothing had been done."
     assert _sentences("failed")[0].endswith("has failed after 2.0s.")
 
@@ -169,8 +172,9 @@ def test_a_saga_that_was_killed_while_it_undid_tells_what_stands_and_what_nobody
         "Nobody knows whether `d` happened.",
         "`c` was undone.",
         "`b` was being undone, and nobody knows whether it was.",
-        "Still to undo by hand: `a`.",
-        "Find out whether it stands: `d` and `b`.",
+        "Not undone: `a`.",
+        "Nobody knows whether it stands: `d` and `b`.",
+        RECOVER,
     ]
     assert _sentences("timed_out", _step("c", "completed", **_undo("done")))[-1] == "All that had been done was undone."
 
@@ -196,7 +200,7 @@ def test_what_the_history_alone_tells_has_no_undoing_as_a_step() -> None:
     steps = [_step("a", "completed"), _step("b", "completed"), _step("a.compensation", "completed")]
     text = _sentences("terminated", *steps, source="history")
 
-    assert text[2:] == ["`a` and `b` succeeded.", "`a` was undone.", "Still to undo by hand: `b`."]
+    assert text[2:] == ["`a` and `b` succeeded.", "`a` was undone.", "Not undone: `b`.", RECOVER]
 
 
 def test_a_run_that_was_reset_tells_what_the_run_before_it_had_done() -> None:

@@ -243,7 +243,7 @@ def _left(status: Mapping[str, Any], calls: Sequence[Mapping[str, Any]], options
     elif status.get("taken_up_by"):
         yield f"What is left to do is told of run {status['taken_up_by']}."
     elif status["status"] in ("terminated", "timed_out"):
-        yield from _left_by_a_kill(calls)
+        yield from _left_by_a_kill(status, calls, options)
     elif left:
         yield f"Still to undo by hand: {_listed(left)}."
     elif status["status"] == "failed" and any(step["status"] == "completed" for step in calls):
@@ -253,16 +253,19 @@ def _left(status: Mapping[str, Any], calls: Sequence[Mapping[str, Any]], options
         yield NOTHING_LEFT
 
 
-def _left_by_a_kill(calls: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Say which effects are not undone, and which effects nobody knows about (R31)."""
+def _left_by_a_kill(status: Mapping[str, Any], calls: Sequence[Mapping[str, Any]], options: str) -> Iterator[str]:
+    """Say which effects are not undone, which effects nobody knows about, and who undoes them: not by hand (R31)."""
     stands = [step["path"] for step in calls if step["status"] == "completed" and _undo(step).get("status") != "done"]
     doubtful = [step["path"] for step in calls if step["status"] == "unknown"]
     doubtful += [step["path"] for step in calls if _undo(step).get("status") == "unknown"]
     if stands := [path for path in stands if path not in doubtful]:
-        yield f"Still to undo by hand: {_listed(stands)}."
+        yield f"Not undone: {_listed(stands)}."
     if doubtful:
-        yield f"Find out whether it stands: {_listed(doubtful)}."
-    if not stands and not doubtful:
+        yield f"Nobody knows whether it stands: {_listed(doubtful)}."
+    if stands or doubtful:
+        command = f"sagadsl recover {quote(status['id'])}" + (f" {options}" if options else "")
+        yield f"`{command}` undoes what it has done; with `--forward` it finishes it."
+    else:
         is_undone = any(_undo(step).get("status") == "done" for step in calls)
         yield "All that had been done was undone." if is_undone else "Nothing had been done."
 

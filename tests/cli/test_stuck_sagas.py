@@ -135,8 +135,9 @@ def test_a_saga_that_was_terminated_offers_nothing_that_cannot_work(shop: Shop) 
     assert explanation[1:] == [
         "`charge` succeeded.",
         "Nobody knows whether `ship` happened.",
-        "Still to undo by hand: `charge`.",
-        "Find out whether it stands: `ship`.",
+        "Not undone: `charge`.",
+        "Nobody knows whether it stands: `ship`.",
+        f"`sagadsl recover {runs} {shop.there}` undoes what it has done; with `--forward` it finishes it.",
     ]
     assert "? ship" in shop.run("status", runs).out
 
