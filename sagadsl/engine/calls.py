@@ -27,7 +27,7 @@ from sagadsl.language.calls import (
     Send,
     Value,
 )
-from sagadsl.language.expressions.data import shortened, shown
+from sagadsl.language.expressions.data import shortened
 from sagadsl.language.model import Body
 from sagadsl.language.notation.durations import parse
 from sagadsl.language.notation.error_types import class_name
@@ -50,8 +50,8 @@ def activity_name(call: ActivityCall, names: Names) -> str:
     name = call.name.render(names)
     if name not in call.one_of:
         allowed = ", ".join(f"`{each}`" for each in call.one_of)
-        found = f"`{shortened(name, 60)}`" if isinstance(name, str) else shown(name)
-        raise Mistake(EXPRESSION_ERROR, f"`activity` must be one of {allowed}, found {found}")
+        found = shortened(name if isinstance(name, str) else repr(name), 60)
+        raise Mistake(EXPRESSION_ERROR, f"`activity` must be one of {allowed}, found `{found}`")
     return str(name)
 
 
@@ -161,8 +161,10 @@ def _fairness_weight(weight: float | Value, names: Names) -> float:
         return weight
     number = weight.render(names)
     if isinstance(number, bool) or not isinstance(number, int | float) or not WEIGHTS[0] <= number <= WEIGHTS[1]:
-        bounds = f"from {WEIGHTS[0]} to {WEIGHTS[1]}"
-        raise Mistake(EXPRESSION_ERROR, f"`fairness_weight` must be a number {bounds}, found {shown(number)}")
+        found = shortened(repr(number), 40)
+        raise Mistake(
+            EXPRESSION_ERROR, f"`fairness_weight` must be a number from {WEIGHTS[0]} to {WEIGHTS[1]}, found `{found}`"
+        )
     return float(number)
 
 
@@ -215,7 +217,7 @@ def _length(value: Duration, names: Names, what: str) -> timedelta:
         return value
     text = value.render(names)
     if not isinstance(text, str):
-        raise Mistake(EXPRESSION_ERROR, f"`{what}` must be a duration such as `30s`, found {shown(text)}")
+        raise Mistake(EXPRESSION_ERROR, f"`{what}` must be a duration such as `30s`, found `{text!r}`")
     try:
         return parse(text)
     except ValueError as error:
@@ -239,8 +241,8 @@ def count(value: Count | None, names: Names, what: str) -> int | None:
     if isinstance(number, float) and number.is_integer():
         number = int(number)
     if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= value.most:
-        found = shown(number)
-        raise Mistake(EXPRESSION_ERROR, f"`{what}` must be a whole number from 1 to {value.most}, found {found}")
+        found = shortened(repr(number), 40)
+        raise Mistake(EXPRESSION_ERROR, f"`{what}` must be a whole number from 1 to {value.most}, found `{found}`")
     return number
 
 
@@ -359,5 +361,5 @@ def text(value: Value | None, names: Names, what: str) -> str | None:
         return None
     text = value.render(names)
     if not isinstance(text, str) or not text:
-        raise Mistake(EXPRESSION_ERROR, f"`{what}` must be a text, found {shown(text)}")
+        raise Mistake(EXPRESSION_ERROR, f"`{what}` must be a text, found `{text!r}`")
     return text

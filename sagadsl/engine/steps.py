@@ -18,7 +18,7 @@ from sagadsl.engine.scope import STATE, SagaView, names_in, names_of
 from sagadsl.engine.squeeze import compact
 from sagadsl.engine.verbs import Verb
 from sagadsl.language.calls import ActivityCall, Call, KeyedCall, SagaCall, Send, Value
-from sagadsl.language.expressions.data import kind, shortened, shown
+from sagadsl.language.expressions.data import kind, shortened
 from sagadsl.language.expressions.values import METER, ExpressionError
 from sagadsl.language.model import (
     Answer,
@@ -272,7 +272,7 @@ def _due(run: Run, body: Sleep, record: Record) -> float:
     if parsed is None:
         raise Mistake(
             EXPRESSION_ERROR,
-            f"`sleep_until` must be a time with its zone such as `2030-01-31T09:00:00Z`, found {shown(moment)}",
+            f"`sleep_until` must be a time with its zone such as `2030-01-31T09:00:00Z`, found `{moment!r}`",
         )
     return _within_reach(run, parsed.timestamp(), moment)
 

@@ -27,7 +27,7 @@ def test_a_call_is_attempted_as_often_as_the_expression_says(n: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("n", "found"), [(0, "0"), (6, "6"), (1.5, "1.5"), ("3", '"3"'), (True, "true"), (None, "null")]
+    ("n", "found"), [(0, "0"), (6, "6"), (1.5, "1.5"), ("3", "'3'"), (True, "True"), (None, "None")]
 )
 def test_a_number_out_of_its_bounds_fails_the_step_before_anything_begins(n: Any, found: str) -> None:
     ran = _tries(n)

@@ -66,7 +66,7 @@ def test_a_workflow_that_is_no_saga_gets_the_payload_alone() -> None:
     ("to", "type_", "message"),
     [
         ("{{ input.n }}", "ExpressionError", "`to` must be a text, found `7`"),
-        ("{{ input.empty }}", "ExpressionError", '`to` must be a text, found `""`'),
+        ("{{ input.empty }}", "ExpressionError", "`to` must be a text, found `''`"),
         ("{{ input.long }}", "ExpressionError", "`to` has at most 255 characters, found 256"),
         ("{{ saga.id }}", SIGNAL_NOT_DELIVERED, "signal `paid` cannot be sent: a saga sends itself no signal"),
     ],

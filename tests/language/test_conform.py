@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -121,6 +122,36 @@ def test_a_value_that_must_not_be_there_is_said_so() -> None:
     """Its schema is `false`, without any word."""
     (said,) = checker({"properties": {"old": False}}, "input")({"old": None})
     assert said == "`input`: nothing may stand where the schema says `false`, got `null`"
+
+
+_INNER = (False, {"type": "integer"}, {"enum": [7]}, {"required": ["z"]}, {"minItems": 9}, {"not": {}})
+_AROUND: tuple[Callable[[Any], Any], ...] = (
+    lambda inner: {"anyOf": [{"type": "boolean"}, inner]},
+    lambda inner: {"oneOf": [inner, {"type": "boolean"}]},
+    lambda inner: {"allOf": [inner]},
+    lambda inner: {"if": {}, "then": inner},
+    lambda inner: {"properties": {"a": inner}, "items": inner, "contains": inner},
+    lambda inner: {"prefixItems": [inner], "items": False, "additionalProperties": inner},
+    lambda inner: {"propertyNames": inner, "patternProperties": {"a": inner}},
+    lambda inner: {"unevaluatedProperties": inner, "unevaluatedItems": inner},
+    lambda inner: {"dependentSchemas": {"a": inner}, "not": {"allOf": [{}, {"not": inner}]}},
+)
+
+
+@pytest.mark.parametrize("inner", _INNER, ids=str)
+@pytest.mark.parametrize("around", range(len(_AROUND)))
+@pytest.mark.parametrize("outer", range(len(_AROUND)))
+def test_whatever_stands_in_whatever_there_are_words_for_it(outer: int, around: int, inner: Any) -> None:
+    """An error in place of words would block a run that judges a signal. `false` is a schema, too."""
+    schema = _AROUND[outer](_AROUND[around](inner))
+    for value in ("x", None, {"a": "x"}, {"a": {"a": 1}}, ["x"], [["x"], {"a": []}]):
+        assert all(isinstance(each, str) for each in checker(schema, "input")(value))
+
+
+def test_an_alternative_that_is_false_is_none() -> None:
+    found = checker({"anyOf": [{"type": "integer"}, False]}, "input")("x")
+    said = "must be a whole number, or nothing may stand where the schema says `false`"
+    assert found == (f"`input`: fits no schema under `anyOf`: {said}",)
 
 
 def test_every_word_of_json_schema_is_said_in_our_words() -> None:

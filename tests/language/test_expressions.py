@@ -119,11 +119,6 @@ def test_only_a_boolean_decides(value: Any, found: str, text: str) -> None:
     assert text in str(caught.value)
 
 
-@pytest.mark.parametrize(("key", "shown"), [(None, "[null]"), (True, "[true]"), (7, "[7]"), ([None], "[[null]]")])
-def test_what_stands_in_brackets_is_quoted_as_json(key: Any, shown: str) -> None:
-    assert f"`input.list{shown}` is not defined" in fails("{{ input.list[input.key] }}", list=[1], key=key)
-
-
 def test_a_boolean_condition_holds_or_not() -> None:
     """With and without braces, and as a plain YAML boolean."""
     scope = {"input": {"vip": False, "amount": 5}}

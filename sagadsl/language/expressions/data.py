@@ -204,11 +204,6 @@ def found_text(value: Any) -> str:
             return kind(value)
 
 
-def shown(value: Any) -> str:
-    """Return data as messages quote it: as JSON, which is how its author knows it, and not too long."""
-    return f"`{shortened(_json(value), 40)}`"
-
-
 def shortened(text: str, length: int) -> str:
     """Return a text, cut if it is longer than *length*."""
     return text if len(text) <= length else text[: length - 1] + "…"
@@ -218,8 +213,7 @@ def step_text(key: Any) -> str:
     """Return one link of a chain as people write it: ``.name``, ``["odd name"]`` or ``[0]``."""
     if isinstance(key, str):
         return f".{key}" if key.isidentifier() else f"[{json.dumps(key, ensure_ascii=False)}]"
-    text = _json(key) if key is None or isinstance(key, bool | list | dict) else str(key)
-    return f"[{shortened(text, 40)}]"
+    return f"[{shortened(str(key), 40)}]"
 
 
 def path_text(path: Path) -> str:

@@ -107,11 +107,10 @@ _TOLD = 4
 def _alternatives(error: Any) -> str:
     """Return what keeps a value from fitting each of several schemas. It quotes nothing of the value."""
     said: dict[Any, str] = {}
-    for each in error.context:
+    for number, each in enumerate(error.context):
         place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in each.relative_path)
-        said.setdefault(
-            each.relative_schema_path[0], f"`{place.lstrip('.')}` {_what(each)[0]}" if place else _what(each)[0]
-        )
+        which = next(iter(each.relative_schema_path), f"false {number}")  # of the schema `false` it says no path
+        said.setdefault(which, f"`{place.lstrip('.')}` {_what(each)[0]}" if place else _what(each)[0])
     different = list(dict.fromkeys(said.values()))
     more = f", or {len(different) - _TOLD} more" if len(different) > _TOLD else ""
     return ", or ".join(different[:_TOLD]) + more
