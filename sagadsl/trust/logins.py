@@ -34,7 +34,7 @@ def login_for(host: str) -> str:
     kept = _kept()
     names = ("https://index.docker.io/v1/", host) if host == HUB else (host, f"https://{host}")
     own = _mapping(kept.get("credHelpers"))
-    if (helper := next((own[name] for name in names if name in own), None)) is not None:
+    if helper := next((own[name] for name in names if name in own), ""):  # an empty one: this host's is in the file
         return _asked(helper, names[0])
     auths = _mapping(kept.get("auths"))
     for name in names:
@@ -80,7 +80,10 @@ def _asked(helper: Any, server: str) -> str:
         raise UnfitContent(f"`{program} get` printed no login")
     if user == _IDENTITY_TOKEN:
         raise UnfitContent(f"`{program}` keeps an identity token, which is not supported: log in with a password")
-    return base64.b64encode(f"{user}:{secret}".encode()).decode()
+    try:
+        return base64.b64encode(f"{user}:{secret}".encode()).decode()
+    except UnicodeEncodeError:
+        raise UnfitContent(f"`{program} get` printed no login") from None
 
 
 def _mapping(found: Any) -> Mapping[str, Any]:

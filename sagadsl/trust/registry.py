@@ -52,7 +52,7 @@ class _Asking:
     """Asks one registry, with what ``docker login`` or ``oras login`` has kept for it."""
 
     def __init__(self, client: httpx2.Client, host: str) -> None:
-        self._client, self._login, self._token = client, login_for(host), ""
+        self._client, self._host, self._token = client, host, ""
 
     def get(self, url: str, most: int, accept: str = "*/*") -> bytes:
         for _ in range(2):
@@ -68,11 +68,11 @@ class _Asking:
 
     def _answer(self, challenge: str) -> str:
         """Return the header that a registry asks for."""
-        kind = challenge.partition(" ")[0].lower()
+        kind, login = challenge.partition(" ")[0].lower(), login_for(self._host)
         if kind == "basic":
-            if not self._login:
+            if not login:
                 raise UnfitContent("the registry asks who is there: `docker login` or `oras login` keeps the answer")
-            return f"Basic {self._login}"
+            return f"Basic {login}"
         said = dict(_CHALLENGE.findall(challenge[:_LONGEST_CHALLENGE]))
         realm = urlsplit(said.get("realm", ""))
         if kind != "bearer" or not realm.hostname:
@@ -81,7 +81,7 @@ class _Asking:
             raise UnfitContent("the registry wants its password to be sent unencrypted")
         questions = [(name, said[name]) for name in ("service", "scope") if name in said]
         asked = realm._replace(query=urlencode([*parse_qsl(realm.query), *questions])).geturl()
-        headers = {"Authorization": f"Basic {self._login}"} if self._login else {}
+        headers = {"Authorization": f"Basic {login}"} if login else {}
         with self._client.stream("GET", asked, headers=headers) as response:
             found = _json(body(response, _LONGEST_MANIFEST))
         token = found.get("token") or found.get("access_token")

@@ -208,6 +208,20 @@ def test_a_helper_of_docker_is_asked_for_the_login(whose: str, registry: Registr
     assert _found(_verified(registry.push(registry.layer(GOOD)))) == ["hello"]
 
 
+def test_a_registry_that_asks_nothing_gets_no_login(registry: Registry, docker: Docker) -> None:
+    """So a helper that is missing, locked or slow hinders nobody who needs no login."""
+    docker.config(credsStore="nowhere")
+
+    assert _found(_verified(registry.push(registry.layer(GOOD)))) == ["hello"]
+
+
+def test_without_a_helper_of_its_own_a_registry_s_login_is_in_the_file(registry: Registry, docker: Docker) -> None:
+    docker.config(credsStore="nowhere", credHelpers={registry.host: ""}, auths={registry.host: {"auth": LOGIN}})
+    registry.wants = "basic"
+
+    assert _found(_verified(registry.push(registry.layer(GOOD)))) == ["hello"]
+
+
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
@@ -219,6 +233,7 @@ def test_a_helper_of_docker_is_asked_for_the_login(whose: str, registry: Registr
             "`docker-credential-test get` ended with code 3; run it by hand",
         ),
         ("test", "#!/bin/sh\necho hush\n", "`docker-credential-test get` printed no login"),
+        ("test", HELPER.replace("{host!r}", "place").format(user="\ud800", secret="hush"), "printed no login"),
         ("test", HELPER.replace("{host!r}", "place").format(user="<token>", secret="hush"), "an identity token"),
         (
             "test",
