@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
     from sagadsl.temporal.ask.forgetting import Forgotten, KeptRun
     from sagadsl.temporal.link.flags import Flags
+
+
+_NAMED = 5
 
 
 @click.command(short_help="Delete all that the server keeps of a saga.")
@@ -76,17 +80,16 @@ def forget(*, id: str, why: str, dry_run: bool, even_open: bool, yes: bool, time
             "name it with `--storage`, or delete them there"
         )
     if found.shared:
-        named = ", ".join(f"`{each}`" for each in found.shared_with[:5])
-        more = f" and {len(found.shared_with) - 5} more" if len(found.shared_with) > 5 else ""
         screen.warn(
-            f"{counted(found.shared, 'stored payload stays', 'stored payloads stay')}, as {named}{more} got or gave "
-            "the same data: forget that, too (a schedule: delete it, and forget its last run)"
+            f"{counted(found.shared, 'stored payload stays', 'stored payloads stay')}, as {_some(found.shared_with)} "
+            "got or gave the same data: forget that, too (a schedule: delete it, and forget its last run)"
         )
     for each in found.keepers:
         if each.is_schedule:
             screen.warn(f"schedule `{each.id}` keeps the result for its next run: delete it, or forget that run, too")
-        else:
-            screen.warn(f"`{each.id}` got or gave the same data, and keeps it in its history: forget that, too")
+    if others := [each.id for each in found.keepers if not each.is_schedule]:
+        where = "keeps it in its history" if len(others) == 1 else "keep it in their histories"
+        screen.warn(f"{_some(others)} got or gave the same data, and {where}: forget that, too")
     if found.left:
         for line in _lines(found.left):
             screen.note(line)
@@ -94,6 +97,11 @@ def forget(*, id: str, why: str, dry_run: bool, even_open: bool, yes: bool, time
         screen.warn(f"[{problem.code}] {problem}: {problem.help}")
         return problem.exit_code
     return 0
+
+
+def _some(ids: Sequence[str]) -> str:
+    named = ", ".join(f"`{each}`" for each in ids[:_NAMED])
+    return named + (f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else "")
 
 
 def _lines(runs: tuple[KeptRun, ...]) -> list[str]:
