@@ -13,6 +13,7 @@ from sagadsl.cli import screen
 from sagadsl.cli.near_names import note_near_name
 from sagadsl.cli.operate import connected
 from sagadsl.cli.options import common, connection, output
+from sagadsl.columns import whole
 from sagadsl.status.incidents import IncidentGroup, grouped
 from sagadsl.status.lines import moment, one_line, spell
 
@@ -50,6 +51,7 @@ _REASONS = {
 def incidents(*, name: str | None, query: str | None, error: str | None, limit: int, flags: Flags) -> int:
     """Show what waits for a person: steps and compensations that need a decision, paused sagas, and sagas whose
     worker cannot go on. They are grouped by definition, step and error; the group that has waited longest comes first.
+    Sagas that were terminated or timed out wait for nothing; how many there are is told besides.
 
     The server's index says which sagas may wait, and lags a little behind; then each of them is asked.
 
@@ -60,28 +62,33 @@ def incidents(*, name: str | None, query: str | None, error: str | None, limit: 
         | jq -r '.groups[].incidents[].id'
     """
     from sagadsl.temporal.read.filters import Chosen
-    from sagadsl.temporal.read.waiting import waiting
+    from sagadsl.temporal.read.waiting import killed, waiting
 
     chosen = Chosen(((name,),) if name else (), query=query or "")
 
-    async def look(client: Client) -> Waiting:
+    async def look(client: Client) -> tuple[Waiting, dict[str, int]]:
         found = await waiting(client, chosen, most=limit)
         if not found.incidents:
             await note_near_name(client, name)
-        return found
+        return found, await killed(client, chosen)
 
-    found = connected(flags, look)
+    found, ended = connected(flags, look)
     groups = grouped(each for each in found.incidents if error in (None, each.type))
     document = {
         "as_of": found.as_of.isoformat(),
         "groups": [each.as_json() for each in groups],
         "unanswered": found.unanswered,
         "has_more": found.has_more,
+        "killed": ended,
     }
     screen.result(document, "\n".join(_lines(groups, datetime.now(UTC))))
     if found.unanswered:
         noun = "saga" if found.unanswered == 1 else "sagas"
         screen.note(f"{found.unanswered} more {noun} may wait as well: no worker answers for them")
+    for status, number in ended.items():
+        were = f"{number} {'saga was' if number == 1 else 'sagas were'} {status.replace('_', ' ')}"
+        listed = whole(f"sagadsl list --status {status}{screen.tail()}")
+        screen.note(f"{were}, and nobody has taken up their work, which may not be undone: {listed}")
     if found.has_more:
         screen.note("there are more that were not looked at; `--limit`, `--name` and `--query` choose")
     return 0
@@ -89,7 +96,7 @@ def incidents(*, name: str | None, query: str | None, error: str | None, limit: 
 
 def _lines(groups: list[IncidentGroup], now: datetime) -> Iterator[str]:
     if not groups:
-        yield "nothing waits for a person"
+        yield "no open saga waits for a person"
     for group in groups:
         where = f"{group.name} {group.step}".rstrip()
         reason = group.type if group.kind == "decision" else _REASONS[group.kind]

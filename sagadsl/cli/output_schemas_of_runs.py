@@ -362,7 +362,15 @@ OF_RUNS: Mapping[str, Data] = {
     "schedule list": object_of({"schedules": list_of(_SCHEDULE)}),
     **{f"schedule {verb}": _SCHEDULE_ASKED for verb in ("pause", "resume", "trigger", "delete")},
     "list": object_of({"as_of": TEXT, "sagas": list_of(_LISTED)}),
-    "incidents": object_of({"as_of": TEXT, "groups": list_of(_GROUP), "unanswered": _COUNT, "has_more": _BOOL}),
+    "incidents": object_of(
+        {
+            "as_of": TEXT,
+            "groups": list_of(_GROUP),
+            "unanswered": _COUNT,
+            "has_more": _BOOL,
+            "killed": {"type": "object"},
+        }
+    ),
     "status": _STATUS,
     "trace": _TRACE,
     "explain-run": object_of({"id": TEXT, "status": TEXT, "sentences": _TEXTS}),

@@ -135,7 +135,7 @@ def test_what_waits_for_a_person_is_listed_by_step_and_error(shop: Shop, tmp_pat
     assert [(group["step"], group["type"], group["kind"]) for group in groups] == [
         ("charge.compensation", "BankDown", "decision")
     ]
-    assert (nothing.code, nothing.out) == (0, "nothing waits for a person\n")
+    assert (nothing.code, nothing.out) == (0, "no open saga waits for a person\n")
 
 
 def test_a_failed_saga_that_was_undone_has_a_word_and_an_exit_code_of_its_own(shop: Shop) -> None:

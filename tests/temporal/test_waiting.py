@@ -9,10 +9,12 @@ import uuid
 import pytest
 from temporalio.client import Client
 
+from sagadsl.engine.facts import How
 from sagadsl.engine.verbs import Verb
 from sagadsl.temporal import client as sagas
+from sagadsl.temporal.ask import recovery
 from sagadsl.temporal.read.filters import Chosen
-from sagadsl.temporal.read.waiting import Waiting, waiting
+from sagadsl.temporal.read.waiting import Waiting, killed, waiting
 from tests.conftest import Server
 from tests.engine.scenes import act, no, saga
 from tests.patience import PATIENCE
@@ -77,3 +79,32 @@ def test_no_more_sagas_are_looked_at_than_asked_for(server: Server) -> None:
     whole, part = asyncio.run(scenario())
     assert (len(whole.incidents), whole.has_more) == (3, False)
     assert (len(part.incidents), part.has_more) == (2, True)
+
+
+def test_sagas_that_were_killed_are_counted_until_somebody_has_taken_up_their_work(server: Server) -> None:
+    """R31: nothing of theirs waits, and what they have done is not undone."""
+    name = f"killed_{uuid.uuid4().hex[:8]}"
+    definition = saga(act("a"), {"id": "go", "wait_for": {"signal": "go"}}, name=name)
+
+    async def scenario() -> tuple[dict[str, int], dict[str, int]]:
+        async with stage(server.address, definitions=[definition]) as made:
+            ids = []
+            for _ in range(2):
+                started = await made.start(definition, {}, by_name=True)
+                await made.until_status(started, lambda found: "go" in found["waiting_for"])
+                await sagas.terminate(made.client, started.id, "x")
+                ids.append(started)
+            before = await _killed(made.client, name, 2)
+            plan = await recovery.look(made.client, ids[0].id, "recover", How.UNDO, waits=True)
+            await made.end(await recovery.take_up(made.client, plan, by="ann", why="w", waits=True))
+            return before, await _killed(made.client, name, 1)
+
+    assert asyncio.run(scenario()) == ({"terminated": 2}, {"terminated": 1})
+
+
+async def _killed(client: Client, name: str, wanted: int) -> dict[str, int]:
+    """The index hears of it some time later."""
+    async with asyncio.timeout(PATIENCE):
+        while (found := await killed(client, Chosen(((name,),)))) != {"terminated": wanted}:
+            await asyncio.sleep(0.2)
+    return found

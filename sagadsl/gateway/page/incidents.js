@@ -38,7 +38,7 @@ export async function incidents(main, query, signal) {
     const known = new Set(found.groups.flatMap((group) => group.incidents.map(keyOf)));
     for (const key of chosen.keys()) if (!known.has(key)) chosen.delete(key);
     fill(groups, found.groups.map((group) => section(group, chosen, answers, refresh, signal)));
-    hint.textContent = [found.groups.length ? "" : "Nothing waits for a person.",
+    hint.textContent = [found.groups.length ? "" : "No open saga waits for a person.",
       found.unanswered ? `Of ${found.unanswered} more nobody knows whether they wait.` : "",
       found.has_more ? "There are more that were not looked at." : ""].filter(Boolean).join(" ");
     fill(asOf, "As of ", instant(found.as_of), " by the server's index, which lags a little behind.");

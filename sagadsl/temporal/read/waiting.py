@@ -17,6 +17,7 @@ from sagadsl.temporal.read.following import picture
 from sagadsl.temporal.read.listing import ALL, Listed, Page, page
 
 _AT_ONCE = 10
+_KILLED = ("terminated", "timed_out")
 _PAGE = 100
 _STUCK = (
     "ExecutionStatus = 'Running' "
@@ -76,6 +77,15 @@ async def waiting(
     unanswered += sum(each is None for each in answers)
     incidents = {(each.id, each.path, each.kind): each for answer in answers for each in answer or ()}
     return Waiting(tuple(incidents.values()), unanswered, has_more or len(found) > most, as_of)
+
+
+async def killed(client: Client, chosen: Chosen = ALL) -> dict[str, int]:
+    """Return how many sagas were terminated, and how many timed out, without a run that has taken up their work.
+
+    Nothing of theirs waits, and what they have done may not be undone. The newest of each kind are looked at.
+    """
+    found = {each: (await page(client, chosen, status=each, size=_PAGE)).sagas for each in _KILLED}
+    return {each: left for each, sagas in found.items() if (left := sum(not saga.taken_up_by for saga in sagas))}
 
 
 async def _candidates(
