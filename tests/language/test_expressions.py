@@ -458,9 +458,39 @@ def test_what_stands_beside_a_condition_is_named(text: str) -> None:
         ("input.size == {{ input.other }}", "input.size == input.other"),
         ("{{ input.size }} == {{ input.other }}", "input.size == input.other"),
         ("not {{ input.ok }}", "not input.ok"),
+        ("{{ input.a or input.b }} and {{ input.c }}", "(input.a or input.b) and input.c"),
+        ("{{ input.a or input.b }} and input.c", "{{ (input.a or input.b) and input.c }}"),
+        ("input.c and {{ input.a or input.b }}", "input.c and (input.a or input.b)"),
+        ("not {{ input.a == 1 and input.b }}", "not (input.a == 1 and input.b)"),
+        ("{{ input.a if input.b else input.c }} == 1", "{{ (input.a if input.b else input.c) == 1 }}"),
+        ("{{ input.a < 3 }} == {{ input.b }}", "(input.a < 3) == input.b"),
+        ("{{ input.a + 1 }} * 2 > {{ 3 }}", "(input.a + 1) * 2 > 3"),
+        ("{{ input.a == 1 }} and {{ input.b | length > 2 }}", "input.a == 1 and input.b | length > 2"),
+        ("{{ input.a | first }}.ok and {{ 'x' in input.b }}", "(input.a | first).ok and ('x' in input.b)"),
+        ("input.l[{{ input.n }}] == {{ 'x' | upper }}", "input.l[input.n] == 'x' | upper"),
     ],
 )
 def test_a_condition_with_braces_inside_is_shown_without_them(text: str, whole: str) -> None:
     (problem,) = compile_condition(text).problems
 
     assert f"`{whole}`" in problem.help
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ input.a }} == '{{ input.b }}'",  # without braces it would be the text `input.b`
+        "{{ input.a }} == '{{ input.b or input.c }}'",
+        "input.{{ input.key }}",  # not the field `input` of the input
+        "{{ input.a }}{{ input.b }}",
+        "{{ 1 }}{{ 2 }} == input.n",
+        "{{ input.a }}b",
+        "{{ input.a }} {{ input.b }}",
+        "[{{ }}] == input.l",
+    ],
+)
+def test_a_condition_that_would_mean_something_else_without_braces_is_not_shown_so(text: str) -> None:
+    (problem,) = compile_condition(text).problems
+    without = text.replace("{{ ", "").replace(" }}", "").replace("{{ }}", "")
+
+    assert without not in problem.help

@@ -39,6 +39,20 @@ class Syntax(Immutable, kw_only=True):
                 yield child
             yield from child.inside(kinds)
 
+    def alike(self, other: object) -> bool:
+        """Whether *other* means the same: the offsets do not count."""
+        return type(self) is type(other) and all(
+            _alike(getattr(self, name), getattr(other, name)) for name in self.__struct_fields__ if name != "offset"
+        )
+
+
+def _alike(one: Any, other: Any) -> bool:
+    if isinstance(one, Syntax):
+        return one.alike(other)
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return len(one) == len(other) and all(map(_alike, one, other))
+    return bool(one == other)
+
 
 class Expr(Syntax):
     """A node that has a value."""

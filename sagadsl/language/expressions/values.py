@@ -24,6 +24,7 @@ from sagadsl.language.expressions.data import (
     spelled,
     truth,
 )
+from sagadsl.language.expressions.joining import as_one
 from sagadsl.language.expressions.parser import Piece, has_markers, parse, split
 from sagadsl.language.expressions.problem import Problem
 
@@ -336,7 +337,7 @@ def _bare(text: str) -> Compiled:
 def _with_braces_inside(text: str, problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
     """Say that the braces are what is wrong, if without them this is an expression; else what to do about them."""
     pieces, found = split(text)
-    if not found and (joined := _as_one(pieces)):
+    if not found and (joined := as_one(pieces)):
         focus = "{{"
         return (
             Problem("braces inside of an expression", f"leave the braces out: `{joined}`", text.index(focus), focus),
@@ -345,17 +346,11 @@ def _with_braces_inside(text: str, problems: tuple[Problem, ...]) -> tuple[Probl
     return tuple(replace(each, help=each.help or remedy) for each in problems)
 
 
-def _as_one(pieces: Iterable[Piece]) -> str:
-    """Return the one expression that pieces are without their braces; empty if they are none."""
-    whole = "".join(piece.text.strip() if piece.expression else piece.text for piece in pieces).strip()
-    return whole if parse(whole)[0] is not None else ""
-
-
 def _beside(text: str, written: list[Piece]) -> Problem:
     """Say that there is text beside the only expression that is allowed here, or that there are several."""
     strays = [piece for piece in written if not piece.expression]
     inside = [piece for piece in written if piece.expression]
-    joined = _as_one(split(text)[0]) if inside and strays else ""
+    joined = as_one(split(text)[0]) if inside and strays else ""
     if len(inside) != 1 or not strays:
         help = "write all of it as one, without braces" + (f": `{joined}`" if joined else "")
         return Problem("there is more than one expression here", help)
