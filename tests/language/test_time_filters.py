@@ -16,6 +16,9 @@ from sagadsl.language.expressions.values import ExpressionError, compile_value
 from sagadsl.language.load import load
 from sagadsl.language.notation.zones import zone, zone_names
 
+A_TIME = "`at` needs a time such as `09:00` or `17:30:15`"
+NO_ZONE = "there is no time zone `Europe/Berln`"
+DAYS = 'the days of `at` must be a whole number from -3700000 to 3700000, found text `"x"`'
 A_MOMENT = "a moment with its offset, e.g. `2026-01-31T09:00:00Z`"
 
 
@@ -118,7 +121,12 @@ def test_no_text_gives_another_error(name: str, value: str, argument: str) -> No
         ("saga.now | in_zone('Berlim')", "there is no time zone `Berlim`", None),
         ("saga.now | until('2026')", f"`until` needs {A_MOMENT}, found text `\"2026\"`", ""),
         ("saga.now | format_time('%q')", "`format_time` does not know `%q`", None),
-        ("saga.now | at('9am', 'UTC')", "`at` needs a time such as `09:00` or `17:30:15`, found text `\"9am\"`", None),
+        ("saga.now | at('9am', 'UTC')", f"{A_TIME}, found text `\"9am\"`", None),
+        ("saga.now | at('09:00', 'Europe/Berln')", NO_ZONE, "did you mean `Europe/Berlin`?"),
+        ("saga.now | at('09:00', zone='Berln')", "there is no time zone `Berln`", None),
+        ("saga.now | at(clock='9', zone='UTC')", f"{A_TIME}, found text `\"9\"`", ""),
+        ("saga.now | at('09:00', 'UTC', 'x')", DAYS, ""),
+        ("saga.now | at('09:00', 'UTC', days='x')", DAYS, ""),
         ("input.n | plus('3d')", "`plus` needs text, but `input.n` is a number", None),
         ("saga.now | pluss('3d')", "there is no filter `pluss`", "did you mean `plus`?"),
         ("saga.noww", "`saga` has no field `noww`", "did you mean `now`?"),
@@ -132,6 +140,13 @@ def test_validate_finds_what_is_written_out(expression: str, message: str, help:
 
     assert finding.message == message
     assert help is None or finding.help == help
+
+
+def test_validate_finds_each_argument_that_is_wrong() -> None:
+    expression = "saga.now | at('9am', 'Berln', 'x')"
+    text = f'sagadsl: 1\nname: x\nsteps:\n  - {{id: a, set: {{x: "{{{{ {expression} }}}}"}}}}\n'
+
+    assert {each.message.split("`")[-2] for each in load(text).findings} == {'"9am"', "Berln", '"x"'}
 
 
 def test_zones_come_from_the_package_and_not_from_the_machine() -> None:

@@ -21,10 +21,13 @@ from sagadsl.language.analysis.types import (
 )
 from sagadsl.language.expressions import nodes
 from sagadsl.language.expressions.data import ExpressionError
+from sagadsl.language.expressions.filters import FILTERS, signature
+from sagadsl.language.expressions.predicates import TESTS
 from sagadsl.language.expressions.text_filters import TEXT_FILTERS, pattern_from
 from sagadsl.language.expressions.time_filters import (
     TIME_FILTERS,
     clock_of,
+    days_of,
     length_of,
     moment_of,
     pattern_of_time,
@@ -108,17 +111,17 @@ _WORDS: Mapping[tuple[str, ...], str] = {
     ("boolean", "string"): "a boolean or text",
     ("number", "string"): "a number or text",
 }
-CONSTANTS: Mapping[str, Callable[[Any], object]] = {
-    "at": clock_of,
-    "capture": pattern_from,
-    "format_time": pattern_of_time,
-    "in_zone": zone_of,
-    "matches": pattern_from,
-    "minus": lambda value: length_of(value, "`minus`"),
-    "plus": lambda value: length_of(value, "`plus`"),
-    "until": lambda value: moment_of(value, "`until`"),
+CONSTANTS: Mapping[str, tuple[Callable[[Any], object], ...]] = {
+    "at": (clock_of, lambda value: zone_of(value, "`at`"), days_of),
+    "capture": (pattern_from,),
+    "format_time": (pattern_of_time,),
+    "in_zone": (zone_of,),
+    "matches": (pattern_from,),
+    "minus": (lambda value: length_of(value, "`minus`"),),
+    "plus": (lambda value: length_of(value, "`plus`"),),
+    "until": (lambda value: moment_of(value, "`until`"),),
 }
-"""For filters and tests whose first argument has a form of its own: reads it, and raises when it has not this form."""
+"""For filters and tests whose arguments have a form of their own: what reads each; it raises for another form."""
 GIVES: Mapping[str, Shape] = {
     **dict.fromkeys(
         ("at", "base64", "base64_decode", "format_time", "in_zone", "minus", "plus", "sha256", "until"), TEXT
@@ -155,7 +158,7 @@ def infer(inference: Inference, node: nodes.Filter | nodes.Test, soft: bool) -> 
     options = {str(option.key): option.value for option in node.kwargs}
     for option in options.values():
         inference.infer(option)
-    _judge_constant(inference, node)
+    _judge_constants(inference, node, options)
     takes = TESTED.get(name) if isinstance(node, nodes.Test) else TAKES.get(name)
     if takes is not None:
         inference.wants(operand, shape, takes, f"`{name}` needs {_WORDS[takes]}")
@@ -166,15 +169,21 @@ def infer(inference: Inference, node: nodes.Filter | nodes.Test, soft: bool) -> 
     return _given(inference, node, without_null(shape), options)
 
 
-def _judge_constant(inference: Inference, node: nodes.Filter | nodes.Test) -> None:
-    """Complain of a first argument that is written out and has not the form that the filter needs."""
-    given = node.args[0] if node.args else None
-    if node.name in CONSTANTS and isinstance(given, nodes.Const):
-        try:
-            CONSTANTS[node.name](given.value)
-        except ExpressionError as error:
-            message, _, help = error.message.partition("; ")
-            inference.complain(WRONG_TYPE, message, help, focus=str(given.value))
+def _judge_constants(inference: Inference, node: nodes.Filter | nodes.Test, options: Mapping[str, nodes.Expr]) -> None:
+    """Complain of each argument that is written out and has not the form that the filter needs."""
+    if node.name not in CONSTANTS:
+        return
+    function = (TESTS if isinstance(node, nodes.Test) else FILTERS)[node.name]
+    takes = signature(function)
+    given = takes.bind(*node.args, **options).arguments
+    for name, read in zip(takes.parameters, CONSTANTS[node.name], strict=True):
+        argument = given.get(name)
+        if isinstance(argument, nodes.Const):
+            try:
+                read(argument.value)
+            except ExpressionError as error:
+                message, _, help = error.message.partition("; ")
+                inference.complain(WRONG_TYPE, message, help, focus=str(argument.value))
 
 
 def _default(node: nodes.Filter, shape: Shape, args: list[Shape], options: Mapping[str, nodes.Expr]) -> Shape:

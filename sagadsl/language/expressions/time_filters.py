@@ -123,7 +123,7 @@ def _at(_budget: Budget, value: Any, clock: Any, zone: Any, days: Any = 0) -> st
     Where clocks go forward over this time, they count as if they had not; where they show it twice, the first counts.
     """
     moment, time, there = moment_of(value, "`at`"), clock_of(clock), zone_of(zone, "`at`")
-    away = timedelta(days=as_whole(days, "the days of `at`", -_MOST_DAYS, _MOST_DAYS))
+    away = timedelta(days=days_of(days))
     try:
         day = moment.astimezone(there).date() + away
         return spell_moment(datetime.combine(day, time, there).astimezone(UTC))
@@ -138,6 +138,11 @@ def clock_of(value: Any) -> time:
         refuse("`at` needs a time such as `09:00` or `17:30:15`", value)
     hour, minute, second = (int(part or 0) for part in found.groups())
     return time(hour, minute, second)
+
+
+def days_of(value: Any) -> int:
+    """Return the number of days from a moment to another day."""
+    return as_whole(value, "the days of `at`", -_MOST_DAYS, _MOST_DAYS)
 
 
 def zone_of(name: Any, asker: str = "`in_zone`") -> ZoneInfo:
