@@ -124,6 +124,32 @@ def test_a_value_that_must_not_be_there_is_said_so() -> None:
     assert said == "`input`: nothing may stand where the schema says `false`, got `null`"
 
 
+@pytest.mark.parametrize(
+    ("schema", "value", "said"),
+    [
+        (
+            {"properties": {"a": True}, "unevaluatedProperties": {"type": "string"}},
+            {"a": 1, "b": 2, "c": "x", "d": []},
+            'has fields that do not fit the schema under `unevaluatedProperties`, `{"type": "string"}`: `b`, `d`',
+        ),
+        (
+            {"prefixItems": [True], "unevaluatedItems": {"type": "string"}},
+            [1, 2],
+            "must have no other elements than fit the schema under `unevaluatedItems`, "
+            '`{"type": "string"}`, got `[1, 2]`',
+        ),
+        ({"propertyNames": False}, {"b": 1}, "the key `b` must not be there: the schema says `false`"),
+        (
+            {"properties": {"propertyNames": False}},
+            {"propertyNames": 1},
+            "nothing may stand where the schema says `false`, got `1`",
+        ),
+    ],
+)
+def test_what_a_schema_for_all_the_others_does_not_take_is_said(schema: Any, value: Any, said: str) -> None:
+    assert checker(schema, "input")(value) == (f"`input`: {said}",)
+
+
 _INNER = (False, {"type": "integer"}, {"enum": [7]}, {"required": ["z"]}, {"minItems": 9}, {"not": {}})
 _AROUND: tuple[Callable[[Any], Any], ...] = (
     lambda inner: {"anyOf": [{"type": "boolean"}, inner]},

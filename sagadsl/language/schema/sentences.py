@@ -48,7 +48,9 @@ def sentence(error: Any, shown: Any) -> str:
     got = f"got `{_cut(json.dumps(shown, ensure_ascii=False, default=str))}`"
     what, with_value = _what(error)
     said = f"{what}, {got}" if with_value else what
-    return f"the key `{_cut(str(shown))}` {what}" if _is_key(error) else said
+    if not _is_key(error):
+        return said
+    return f"the key `{_cut(str(shown))}` {what if error.validator else 'must not be there: the schema says `false`'}"
 
 
 def _what(error: Any) -> tuple[str, bool]:
@@ -66,6 +68,11 @@ def _what(error: Any) -> tuple[str, bool]:
             hint = did_you_mean(strange[0], known) if len(strange) == 1 else ""
             said = f"does not take {', '.join(f'`{_cut(name)}`' for name in strange)}" + (f"; {hint}" if hint else "")
             return said if strange else "does not take all of its fields", not strange
+        case "unevaluatedProperties" if isinstance(value, dict):
+            unfit = ", ".join(f"`{_cut(name)}`" for name in value if repr(name) in error.message)
+            return f"has fields that do not fit the schema under `{error.validator}`{_brief(rule)}: {unfit}", False
+        case "unevaluatedItems" if rule is not False:
+            return f"must have no other elements than fit the schema under `{error.validator}`{_brief(rule)}", True
         case "dependentRequired":
             pairs = [(key, each) for key, needed in rule.items() if key in value for each in needed]
             for key, missing in pairs:
