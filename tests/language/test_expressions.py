@@ -441,6 +441,13 @@ def test_uuid5_gives_the_same_identifier_for_ever() -> None:
     )
 
 
+@pytest.mark.parametrize("key", ["['1.5' | decimal]", "{'a': '1.5' | decimal}"])
+def test_a_key_that_holds_a_decimal_is_told_as_not_defined(key: str) -> None:
+    """Its message is no error of Python about how data is spelled."""
+    assert "is not defined" in fails(f"{{{{ input[{key}] }}}}", a=1)
+    assert "is not defined" in fails(f"{{{{ [1][{key}] }}}}")
+
+
 @pytest.mark.parametrize("text", ["{{ input.ok }}'", "{{ input.ok }} please"])
 def test_what_stands_beside_a_condition_is_named(text: str) -> None:
     """N22: the stray quote or word, and what to write instead."""
