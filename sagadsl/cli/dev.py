@@ -2,6 +2,9 @@
 
 The server keeps its state in a folder. The worker is a separate process, so that a new one imports
 the new code. The gateway runs in this process. This module decides nothing about sagas.
+
+A change applies when all three have it: it is checked, the definitions of the gateway are loaded, and a new worker
+has loaded its own. Files may change between these; whatever fails then, the worker that serves goes on as it is.
 """
 
 from __future__ import annotations
@@ -9,11 +12,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ import click
 
 from sagadsl.cli import screen
 from sagadsl.cli.definitions import Definitions, load_definitions
+from sagadsl.cli.dev_worker import ServingWorker, serving_worker
 from sagadsl.cli.interrupts import Interrupts, need_posix
 from sagadsl.cli.options import common, modules
 from sagadsl.cli.serve import Access, Bind, build, listening, packages, run
@@ -34,8 +36,8 @@ if TYPE_CHECKING:
     from sagadsl.temporal.link.embedded import Server
 
 _SERVER, _WEB_UI, _PAGE = 7233, 8233, 8080
-_DRAIN = 5
-"""Seconds that running activities have to end when a new worker replaces the old one."""
+_FIRST_LOOK = 100
+"""Milliseconds after which the first worker begins: what changes from then on is seen."""
 
 
 class FolderInUse(SagadslError):
@@ -123,17 +125,14 @@ async def _dev(paths: Sequence[str], state: Path, port: int, module: Sequence[st
         chosen = resolve(Flags(), os.environ)
         settings = replace(server.settings, codec=chosen.codec, telemetry=chosen.telemetry)
         client = await connect(settings)
-        are_right = await _are_right(paths, module)
         where = Bind("127.0.0.1", port_near(port))
         web_ui = f"{server.ui_url}/namespaces/{server.namespace}"
         gateway = await build(client, settings, loaded, Access(), where, signatures=signed, rate=10_000, web_ui=web_ui)
-        worker = await stack.enter_async_context(_worker(paths, server, module))
+        worker = await stack.enter_async_context(serving_worker(paths, server, module))
         sock, found = stack.enter_context(listening(where))
         stop = asyncio.Event()
         serving = asyncio.create_task(run(gateway, sock, stop))
         _announce(server, found, database, loaded)
-        if are_right:
-            await worker.begin()
         watching = asyncio.create_task(_watch(paths, module, gateway, worker))
         with suppress(BaseException):
             await interrupts.unless_stop_requested(asyncio.gather(serving, watching))
@@ -156,7 +155,10 @@ async def _are_right(paths: Sequence[str], module: Sequence[str]) -> bool:
 
 
 def _load(paths: Sequence[str]) -> Definitions:
-    loaded = load_definitions(paths, children=True)
+    return _usable(load_definitions(paths, children=True))
+
+
+def _usable(loaded: Definitions) -> Definitions:
     return Definitions(tuple(each for each in loaded.files if each.saga is not None))
 
 
@@ -169,89 +171,51 @@ def _announce(server: Server, found: Bind, database: Path, loaded: Definitions) 
     screen.note("changes apply at once; Ctrl-C ends everything")
 
 
-async def _watch(paths: Sequence[str], module: Sequence[str], gateway: Gateway, worker: Worker) -> None:
-    """Apply changes of files; a change with a mistake is reported, and not applied."""
+async def _watch(paths: Sequence[str], module: Sequence[str], gateway: Gateway, worker: ServingWorker) -> None:
+    """Begin the worker, and apply changes of files; a change with a mistake is reported, and not applied."""
     from watchfiles import awatch
 
+    was_right, is_first = True, True
+    async for changes in awatch(
+        *roots(paths), watch_filter=matters, step=STEP, rust_timeout=_FIRST_LOOK, yield_on_timeout=True
+    ):
+        if not changes and not is_first:
+            continue
+        is_first = False
+        if changes:
+            screen.note(f"changed: {named(changes)}")
+        is_right = await _applied(paths, module, gateway, worker)
+        if is_right:
+            screen.note("worker is ready" if was_right else "all is right again; worker is ready")
+        elif worker.serves:
+            screen.note("the earlier version stays")
+        else:
+            screen.note("no worker runs; one starts when this is mended")
+        was_right = is_right
+
+
+async def _applied(paths: Sequence[str], module: Sequence[str], gateway: Gateway, worker: ServingWorker) -> bool:
+    """Apply what the files say now, in gateway and worker; if something is wrong, report it and leave both alone."""
     from sagadsl.gateway.definitions import OfferedDefinitions
     from sagadsl.plugins.settings import SettingsWrong
     from sagadsl.trust.judge import Untrusted
     from sagadsl.trust.keys import SigningKeyUnusable
     from sagadsl.trust.signatures import SignaturesUnreadable
 
-    async for changes in awatch(*roots(paths), watch_filter=matters, step=STEP):
-        screen.note(f"changed: {named(changes)}")
-        if not await _are_right(paths, module):
-            screen.note("the earlier version stays")
-            continue
-        loaded = _load(paths)
-        try:
-            signatures = signed_in(loaded.files, project_trust())  # the settings may be what has changed
-        except (Untrusted, SignaturesUnreadable, SettingsWrong, SigningKeyUnusable) as problem:
-            screen.warn(f"[{problem.code}] {problem}" + (f": {problem.help}" if problem.help else ""))
-            screen.note("the earlier version stays")
-            continue
-        gateway.definitions = OfferedDefinitions(await packages(gateway.client, loaded, signatures))
-        await worker.begin()
-
-
-@dataclass(slots=True)
-class Worker:
-    """The current worker process."""
-
-    command: Sequence[str]
-    _process: asyncio.subprocess.Process | None = None
-    _readers: set[asyncio.Task[None]] = field(default_factory=set)
-
-    async def begin(self) -> None:
-        """Start a worker, after the one before has ended."""
-        await self.end()
-        self._process = process = await asyncio.create_subprocess_exec(
-            *self.command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C reaches it only through this process
-        )
-        task = asyncio.create_task(self._pass_on(process))
-        self._readers.add(task)
-        task.add_done_callback(self._readers.discard)
-
-    async def end(self) -> None:
-        """Let the worker end, and make sure that it has."""
-        process = self._process
-        if process is None or process.returncode is not None:
-            return
-        process.send_signal(signal.SIGTERM)
-        try:
-            async with asyncio.timeout(_DRAIN + 3):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-        self._process = None
-
-    async def _pass_on(self, process: asyncio.subprocess.Process) -> None:
-        """Pass on the output of the worker; its lines about a successful start are shortened."""
-        assert process.stderr is not None
-        async for line in process.stderr:
-            text = line.decode(errors="replace").rstrip()
-            if text.startswith("ready;"):
-                screen.note("worker is ready")
-            elif not text.startswith(("worker at ", "  sagas  ", "  activities  ", "stopping: ")):
-                screen.note(f"worker: {text}")
-        if await process.wait() and process is self._process:
-            screen.warn("the worker has ended; it starts again when something changes")
-
-
-@asynccontextmanager
-async def _worker(paths: Sequence[str], server: Server, module: Sequence[str]) -> AsyncIterator[Worker]:
-    """Give a worker that ends with the block."""
-    options = ["--address", server.address, "--namespace", server.namespace, "--drain", str(_DRAIN)]
-    for each in module:
-        options += ["--module", each]
-    worker = Worker([sys.executable, "-m", "sagadsl", "worker", *(paths or (".",)), *options])
+    if not await _are_right(paths, module):
+        return False
+    loaded = load_definitions(paths, children=True)
+    if not loaded.are_usable:  # a file has changed since it was checked
+        loaded.show()
+        return False
+    loaded = _usable(loaded)
     try:
-        yield worker
-    finally:
-        await worker.end()
+        signatures = signed_in(loaded.files, project_trust())  # the settings may be what has changed
+    except (Untrusted, SignaturesUnreadable, SettingsWrong, SigningKeyUnusable) as problem:
+        screen.warn(f"[{problem.code}] {problem}" + (f": {problem.help}" if problem.help else ""))
+        return False
+    offered = OfferedDefinitions(await packages(gateway.client, loaded, signatures))
+    if not await worker.begin():
+        return False
+    gateway.definitions = offered
+    return True

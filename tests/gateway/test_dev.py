@@ -44,7 +44,7 @@ class Terminal:
 
 
 @contextmanager
-def _dev(folder: Path) -> Iterator[tuple[House, Terminal]]:
+def _dev(folder: Path, says: str = "worker is ready") -> Iterator[tuple[House, Terminal]]:
     log = folder / "dev.log"
     with (
         log.open("w") as written,
@@ -52,7 +52,7 @@ def _dev(folder: Path) -> Iterator[tuple[House, Terminal]]:
     ):
         try:
             terminal = Terminal(process, log)
-            text = terminal.until("worker is ready")
+            text = terminal.until(says)
             url = re.search(r"page +(http://\S+)/", text)
             assert url is not None
             yield House(url[1], folder, ""), terminal
@@ -87,6 +87,55 @@ def test_changes_are_taken_over_and_mistakes_are_told(tmp_path: Path) -> None:
         assert _run(house)["output"] == {"tracking": "T_1"}
         terminal.change(_edit(activities, "async def ship", "async def send"), "worker is ready")
         assert _run(house)["output"] == {"tracking": "T_1"}
+
+
+BREAKS_WHILE_CHECKED = """
+import sys
+from pathlib import Path
+if "validate" in sys.argv and not (marker := Path("broken")).exists():
+    marker.touch()
+    definition = Path("order.saga.yaml")
+    definition.write_text(definition.read_text().replace("activity: ship", "activity: send"))
+"""
+"""For a module of activities: as soon as a check has read the definition, and imports them, the file gets a mistake."""
+
+
+def test_a_mistake_that_comes_while_a_change_is_taken_over_leaves_the_worker(tmp_path: Path) -> None:
+    """What was right when it was checked is wrong when the new worker reads it: the one before goes on."""
+    lay_out(tmp_path)
+    definition, activities = tmp_path / "order.saga.yaml", tmp_path / "shop_activities.py"
+    with _dev(tmp_path) as (house, terminal):
+        since = len(terminal.log.read_text())
+        source = activities.read_text().replace('f"t_{order}"', 'f"T_{order}"')
+        terminal.change(lambda: activities.write_text(source + BREAKS_WHILE_CHECKED), "worker: error[SD401]")
+        terminal.until("changed: order.saga.yaml", since)
+        said = terminal.log.read_text()[since:]
+        assert ("the earlier version stays" in said, "has ended" in said) == (True, False)
+        assert _run(house)["output"] == {"tracking": "t_1"}
+        terminal.change(_edit(definition, "activity: send", "activity: ship"), "all is right again; worker is ready")
+        assert _run(house)["output"] == {"tracking": "T_1"}
+
+
+def test_it_says_that_no_worker_runs_while_there_is_no_version_without_mistake(tmp_path: Path) -> None:
+    lay_out(tmp_path)
+    definition = tmp_path / "order.saga.yaml"
+    _edit(definition, "activity: ship", "activity: send")()
+    with _dev(tmp_path, "no worker runs") as (house, terminal):
+        terminal.change(_edit(definition, "1.0.0", "2.0.0"), "no worker runs; one starts when this is mended")
+        assert "the earlier version stays" not in terminal.log.read_text()
+        terminal.change(_edit(definition, "activity: send", "activity: ship"), "all is right again; worker is ready")
+        assert _run(house)["output"] == {"tracking": "t_1"}
+
+
+def test_it_says_that_no_worker_runs_after_one_has_died(tmp_path: Path) -> None:
+    """An activity ends the process that runs it: a mistake after that does not let "the earlier version" stay."""
+    lay_out(tmp_path)
+    definition, activities = tmp_path / "order.saga.yaml", tmp_path / "shop_activities.py"
+    _edit(activities, 'return {"charge_id"', 'import os; os._exit(9)\n    return {"charge_id"')()
+    with _dev(tmp_path) as (house, terminal):
+        terminal.change(house.start, "the worker has ended; it starts again when something changes")
+        terminal.change(_edit(definition, "activity: ship", "activity: send"), "no worker runs; one starts when this")
+        assert "the earlier version stays" not in terminal.log.read_text()
 
 
 def test_what_the_project_does_not_trust_is_neither_served_nor_taken_over(tmp_path: Path) -> None:
