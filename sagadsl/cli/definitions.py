@@ -60,12 +60,7 @@ class Definitions(Immutable):
     @property
     def exit_code(self) -> int:
         """2 when something cannot be read, 1 when a definition is wrong, 3 when only this machine is, else 0."""
-        errors = {finding.code for finding in self.findings if finding.severity is Severity.ERROR}
-        if errors.intersection(UNREADABLE):
-            return UNREADABLE_EXIT
-        if errors and all(code.startswith(_PLUGINS) for code in errors):
-            return ENVIRONMENT_EXIT
-        return INVALID_EXIT if errors else 0
+        return exit_code_of(self.findings)
 
     def only(self, select: Sequence[str], ignore: Sequence[str]) -> Definitions:
         """Return this with the findings whose code begins with one of *select* (all, if empty) and none of *ignore*."""
@@ -100,6 +95,16 @@ class Definitions(Immutable):
         found = json.loads(report.render("json", self.files, unplaced=self.unplaced))
         first = next((each for each in found["findings"] if each["severity"] == "error"), {"code": "", "message": ""})
         screen.failed({"code": first["code"], "message": first["message"], "help": "", "findings": found["findings"]})
+
+
+def exit_code_of(findings: Iterable[Finding]) -> int:
+    """Return the exit code of a command that has checked files and found this."""
+    errors = {finding.code for finding in findings if finding.severity is Severity.ERROR}
+    if errors.intersection(UNREADABLE):
+        return UNREADABLE_EXIT
+    if errors and all(code.startswith(_PLUGINS) for code in errors):
+        return ENVIRONMENT_EXIT
+    return INVALID_EXIT if errors else 0
 
 
 def load_definitions(
@@ -139,10 +144,11 @@ def load_found(
     if STDIN in found:
         loaded += load_text(sys.stdin.buffer.read(), stdin_filename or "<stdin>", known=known)
         loaded += load_many(filter(_is_path, found[at_stdin:]), known, children=children)
-    return loaded if installed is None else [_judged(each, installed) for each in loaded]
+    return loaded if installed is None else [judged(each, installed) for each in loaded]
 
 
-def _judged(loaded: Loaded, installed: Installed) -> Loaded:
+def judged(loaded: Loaded, installed: Installed) -> Loaded:
+    """Return a definition with what is to be said of its activities that are broken or not installed."""
     return advised(needing(loaded, installed.problems), installed.unknown)
 
 

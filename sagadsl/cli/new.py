@@ -98,6 +98,8 @@ def saga(name: str, activity: Sequence[str], folder: str, dry_run: bool, module:
     steps = []
     for each in activity:
         known = installed.get(each)
+        if known is None and (problem := installed.problems.get(each)) is not None:
+            raise problem
         if known is None:
             raise click.UsageError(f"no activity named `{each}` can be used here; `sagadsl plugins` lists them")
         steps.append(example_step(known, installed.get(known.compensated_by) if known.compensated_by else None))

@@ -8,12 +8,14 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from sagadsl.cli import screen
+from sagadsl.cli.definitions import exit_code_of, judged
 from sagadsl.cli.files import NoSuchFile, find
 from sagadsl.cli.fitted import width_of
 from sagadsl.cli.installed import Installed
@@ -94,7 +96,10 @@ def test(
 
     activities = None if no_plugins else Installed(Catalogue.discover(module, cache=Cache.open()))
     found = find(paths, SUFFIXES)
-    suites = [load_suite(path, activities) for path in found if isinstance(path, Path)]
+    judge = None if activities is None else partial(judged, installed=activities)
+    suites = [load_suite(path, activities, judge) for path in found if isinstance(path, Path)]
+    for problem in () if activities is None else activities.problems.values():
+        screen.authors_stack(problem)
     missing = tuple(Finding("SD016", str(each), (), help=each.help) for each in found if isinstance(each, NoSuchFile))
     if missing or any(suite.findings for suite in suites):
         color = screen.wants_color(sys.stderr, screen.session().color)
@@ -102,9 +107,10 @@ def test(
     if missing:
         return 2
     wrong = sum(bool(suite.errors) for suite in suites)
+    refused = exit_code_of([each for suite in suites for each in suite.errors])
     suites = [suite for suite in suites if not suite.errors]
     if not suites:
-        return 1
+        return refused
     began = time.perf_counter()
     results: list[Result] = []
     with _host(on, suites, activities, keyword) as host:
@@ -133,7 +139,7 @@ def test(
         if low:
             lines.append(f"✗ less than {fail_under:g} % is shown of {', '.join(each.saga for each in low)}")
         screen.show("\n".join([*lines, _summary(results, wrong, time.perf_counter() - began)]))
-    return 1 if low or wrong or any(each.misses for each in results) else 0
+    return 1 if low or any(each.misses for each in results) else refused
 
 
 def _host(on: str, suites: Sequence[Suite], activities: Installed | None, keyword: str) -> AbstractContextManager[Host]:

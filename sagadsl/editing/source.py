@@ -94,10 +94,13 @@ class Source:
     @cached_property
     def problems(self) -> tuple[FindingHere, ...]:
         """What is wrong with it, in the order of the file, each once."""
-        found: Sequence[Checked] = [read_suite(self.text, self.path, self.activities)]
+        found: Sequence[Checked] = [read_suite(self.text, self.path, self.activities, self._judged)]
         if not self.is_suite:
-            found = [_installed(each, self.activities) for each in self.loaded]
+            found = [self._judged(each) for each in self.loaded]
         return tuple(FindingHere(each.document, each.finding) for each in in_order(found))
+
+    def _judged(self, loaded: Loaded) -> Loaded:
+        return _installed(loaded, self.activities)
 
     def analysis(self, loaded: Loaded) -> Analysis | None:
         """Return the analysis of one of its sagas, as far as that can be read; ``None`` if nothing can."""
@@ -179,7 +182,9 @@ def _installed(loaded: Loaded, activities: Mapping[str, Signature] | None) -> Lo
         return loaded
     called = {name for call in activity_calls(loaded.draft) for name in call.names}
     problems = {name: problem for name in called if (problem := activities.survey.problem(name)) is not None}
-    unknown = {name: PluginUnknown(name, tuple(activities)) for name in called - problems.keys() - activities.keys()}
+    known, modules = tuple(activities), activities.survey.modules
+    lacking = called - problems.keys() - activities.keys()
+    unknown = {name: PluginUnknown(name, known, modules=modules) for name in lacking}
     return advised(needing(loaded, problems), unknown)
 
 

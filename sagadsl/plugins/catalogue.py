@@ -285,7 +285,7 @@ class Catalogue:
         own = {own: each.name for each in plugins for own in _own_names(each)}
         members = [each.name for each in plugins if each.name.startswith(f"{name}.")]
         meant = own.get(name) or own.get(last) or (members[0] if members else closest(name, self.names))
-        return PluginUnknown(name, self.names, meant)
+        return PluginUnknown(name, self.names, meant, modules=self.modules)
 
 
 def broken_types(plugin: Plugin, error: BaseException) -> PluginBroken:

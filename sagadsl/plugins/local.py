@@ -39,18 +39,17 @@ def modules_in(module: ModuleType) -> str:
     return f"; it is a folder, whose modules have names of their own: `{named}`" if inner else ""
 
 
-def that_names(activity: str, folder: Path) -> str | None:
-    """Return the module of *folder* whose text has the name of *activity* between quotes, if there is one."""
+def that_name(activity: str, folder: Path) -> Iterator[str]:
+    """Yield the modules of *folder* whose text has the name of *activity* between quotes."""
     wanted = re.compile(rf"""["']{re.escape(activity)}["']""")
     for path in _sources(folder):
         try:
             if path.suffix and path.stat().st_size <= _MOST_BYTES:
                 text = path.read_text(encoding="utf-8")
                 if "sagadsl" in text and wanted.search(text):
-                    return path.stem
+                    yield path.stem
         except (OSError, UnicodeDecodeError):
             continue
-    return None
 
 
 def project_offering(activity: str, folder: Path) -> Path | None:

@@ -13,7 +13,7 @@ from sagadsl.language.calls import ActivityCall
 from sagadsl.language.loaded import Loaded
 from sagadsl.language.model import Saga
 from sagadsl.language.walk import calls, spots
-from sagadsl.plugins.local import project_offering, that_names
+from sagadsl.plugins.local import project_offering, that_name
 from sagadsl.plugins.problems import PluginBroken, PluginUnknown, Problem, Told
 from sagadsl.plugins.settings import above, table_of
 
@@ -71,12 +71,16 @@ def _advice(unknown: PluginUnknown, usual: str) -> str:
         where = os.path.relpath(project)
         file = Path(where) / "pyproject.toml"
         return f"`{file}` offers it, but the project is not installed: `pip install -e {shlex.quote(where)}`"
-    module = that_names(unknown.name, Path.cwd())
-    if module is not None:
+    naming = list(that_name(unknown.name, Path.cwd()))
+    if module := next((each for each in naming if each not in unknown.modules), None):
         return f"`{module}.py` here names it: give the option `-m {module}`"
+    if naming and unknown.meant is None:  # as what undoes another one, say
+        return f'`{naming[0]}.py` names it, but has no function with `@activity(name="{unknown.name}")`'
     settings = above(Path.cwd()) if unknown.meant is None and not table_of(Path.cwd())[0] else None
     if settings is not None:
         return f"`{settings}` counts only in its own folder: run the command there, or give `-m`"
+    if unknown.is_without_prefix:
+        return unknown.help
     # what has been imported since may hold a nearer name: members of classes and modules
     return unknown.help if unknown.meant is not None and f"`{unknown.meant}`" not in usual else usual
 

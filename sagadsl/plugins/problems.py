@@ -103,14 +103,25 @@ class PluginConflict(SagadslError):
 
 
 class PluginUnknown(SagadslError):
-    """No installed package and no local module offers this name."""
+    """No installed package and no local module offers this name.
+
+    Attributes:
+        modules: The local modules that were asked.
+    """
 
     code: ClassVar[str] = "SD912"
     exit_code: ClassVar[int] = 3
 
-    def __init__(self, name: str, known: tuple[str, ...], meant: str | None = None, note: str = "") -> None:
-        super().__init__(name, known, meant, note)
-        self.name, self.known, self.meant, self.note = name, known, meant, note
+    def __init__(
+        self,
+        name: str,
+        known: tuple[str, ...],
+        meant: str | None = None,
+        note: str = "",
+        modules: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(name, known, meant, note, modules)
+        self.name, self.known, self.meant, self.note, self.modules = name, known, meant, note, modules
 
     @property
     def is_left_out(self) -> bool:
@@ -124,7 +135,18 @@ class PluginUnknown(SagadslError):
     def help(self) -> str:
         if self.is_left_out:
             return f"{self.note}: change `allow` or `deny` of `[plugins]` in `sagadsl.toml`"
-        return f"did you mean `{self.meant}`?" if self.meant else f"installed: {listed(self.known)}"
+        if self.meant is None:
+            return f"installed: {listed(self.known)}"
+        return f"did you mean `{self.meant}`?" + (self._renamed if self.is_without_prefix else "")
+
+    @property
+    def is_without_prefix(self) -> bool:
+        """Whether a function of a local module is meant whose name lacks only what stands before the dot."""
+        return bool(self.modules and self.meant and self.name.endswith(f".{self.meant}"))
+
+    @property
+    def _renamed(self) -> str:
+        return f' `@activity(name="{self.name}")` gives the function this name'
 
 
 class Told(Immutable):

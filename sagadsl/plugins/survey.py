@@ -32,11 +32,13 @@ class Survey(Immutable):
         signatures: All activities that work, by name.
         problems: What does not work.
         failure: Why nobody could look, in one sentence; empty if all is well.
+        modules: The local modules, also those of the settings.
     """
 
     signatures: Mapping[str, Signature] = field(default_factory=dict)
     problems: tuple[Told, ...] = ()
     failure: str = ""
+    modules: tuple[str, ...] = ()
 
     def problem(self, activity: str) -> Told | None:
         """Return the problem that is the reason why an activity is not there; ``None`` if it is not known at all."""
@@ -97,16 +99,16 @@ def _read(found: Mapping[str, Any]) -> Survey:
         Signature(**each | {"errors": tuple(each["errors"]), "examples": tuple(each["examples"])})
         for each in found["signatures"]
     )
-    return Survey(
-        {each.name: each for each in signatures}, tuple(Told(**each) for each in found["problems"]), found["failure"]
-    )
+    problems = tuple(Told(**each) for each in found["problems"])
+    return Survey({each.name: each for each in signatures}, problems, found["failure"], tuple(found["modules"]))
 
 
 def _look(modules: Sequence[str]) -> dict[str, Any]:
     try:
         catalogue = Catalogue.discover(modules)
     except SagadslError as error:  # the settings
-        return {"signatures": [], "problems": [], "failure": f"{error}; {error.help}" if error.help else str(error)}
+        failure = f"{error}; {error.help}" if error.help else str(error)
+        return {"signatures": [], "problems": [], "failure": failure, "modules": []}
     working: list[Signature] = []
     broken: list[Problem] = []
     for plugin in catalogue.load_all():
@@ -117,6 +119,7 @@ def _look(modules: Sequence[str]) -> dict[str, Any]:
         "signatures": [asdict(each) for each in working if _is_json(each)],
         "problems": [asdict(_told(each)) for each in broken],
         "failure": "",
+        "modules": catalogue.modules,
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -37,6 +37,11 @@ from sagadsl.trial.target import Target
 SUFFIXES = (".saga-test.yaml", ".saga-test.yml")
 VERSION = 1
 _NOT_INSTALLED = "SD401"
+_BROKEN = "SD91"
+"""Codes that begin with this say why an activity that is installed does not work: an import that breaks, mostly."""
+
+Judge = Callable[[Loaded], Loaded]
+"""Adds to a definition what only those know who have imported the activities: which are broken, which are meant."""
 
 
 class Playable(Immutable):
@@ -71,21 +76,24 @@ def check_mocks(document: Document, data: Any, route: Route) -> Iterator[Finding
     yield from wording.reword(part, wording.errors_in(data, schema["definitions"]["mocks"]))
 
 
-def load_suite(path: Path, activities: Mapping[str, Signature] | None = None) -> Suite:
+def load_suite(path: Path, activities: Mapping[str, Signature] | None = None, judge: Judge | None = None) -> Suite:
     """Load a suite with the saga that it names. Never raises for bad input.
 
     Args:
         activities: Signatures of what is installed; ``None`` takes every activity for right.
+        judge: Says more of a definition's activities than *activities* can.
     """
     try:
         data = read_bytes(path)
     except OSError as error:
         finding = Finding("SD016", f"cannot read `{path}`: {reason_of(error)}", ())
         return Suite(Document(str(path), ""), (finding,))
-    return read_suite(data, path, activities)
+    return read_suite(data, path, activities, judge)
 
 
-def read_suite(data: bytes | str, path: Path, activities: Mapping[str, Signature] | None = None) -> Suite:
+def read_suite(
+    data: bytes | str, path: Path, activities: Mapping[str, Signature] | None = None, judge: Judge | None = None
+) -> Suite:
     """Load a suite from its text; *path* says where the files that it names are looked for."""
     document, findings = parse(data, str(path))
     if not isinstance(document.data, dict):
@@ -93,7 +101,7 @@ def read_suite(data: bytes | str, path: Path, activities: Mapping[str, Signature
     formal = bounds.first((*findings, *_form(document)))
     if formal:
         return Suite(document, tuple(formal))
-    return _Reading(document, path, activities).suite()
+    return _Reading(document, path, activities, judge).suite()
 
 
 @lru_cache(maxsize=1)
@@ -139,6 +147,7 @@ class _Reading:
     document: Document
     path: Path
     activities: Mapping[str, Signature] | None
+    judge: Judge | None
     findings: list[Finding] = field(default_factory=list)
     targets: dict[str, Target | None] = field(default_factory=dict)
 
@@ -234,6 +243,9 @@ class _Reading:
     def _refuse(self, named: Any, loaded: Loaded | None, why: str, place: Route) -> None:
         if loaded is not None and not isinstance(named, str):  # it stands here, so its mistakes are shown here
             self.findings += (_moved(each, place) for each in loaded.errors if each.code != _NOT_INSTALLED)
+        elif loaded is not None and all(each.code.startswith(_BROKEN) for each in loaded.errors):
+            for each in loaded.errors:  # no mistake of the saga's, nor of the suite's
+                self._note(each.code, each.message, place, each.help)
         else:
             self._note("SD801", why, place, self._remedy(named, loaded))
 
@@ -247,7 +259,9 @@ class _Reading:
         if loaded.errors[0].code == NO_SUCH_SAGA:
             return loaded.errors[0].help.replace(f"{self.path.parent}{os.sep}", "")
         if _only_lacks_activities(loaded):
-            return "install it, or play the cases without knowing any activity: `sagadsl test --no-plugins`"
+            remedy = loaded.errors[0].help
+            end = "" if remedy.endswith("?") else ";"
+            return f"{remedy}{end} or play the cases without knowing any activity: `sagadsl test --no-plugins`"
         return f"`sagadsl validate {self.path.parent / named}` shows all of it"
 
     def _file(self, named: Any) -> Path:
@@ -269,6 +283,8 @@ class _Reading:
         if not isinstance(named, str) and loaded.errors and _only_lacks_activities(loaded):
             # it exists for its cases alone, where nobody calls them
             loaded = one(data, address, replace(known, activities=None))
+        elif self.judge is not None:
+            loaded = self.judge(loaded)
         wrong = [each.message for each in loaded.errors]
         what = f"the saga `{named}`" if isinstance(named, str) else "the saga"
         more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""

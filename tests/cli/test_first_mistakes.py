@@ -68,10 +68,99 @@ def test_a_module_that_breaks_is_one_error_with_its_line(folder: Path) -> None:
     assert "No module named 'one_that_is_not_there' (hour_broken.py:1)" in checked.out
 
 
+SUITE = "sagadsl_test: 1\nsaga: book.saga.yaml\ncases:\n  - {name: it is booked, then: {status: completed}}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("validate", 3),
+        ("run book.saga.yaml", 3),
+        ("simulate book.saga.yaml", 3),
+        ("explore book.saga.yaml", 3),
+        ("test", 3),
+        ("new suite book.saga.yaml", 1),
+    ],
+)
+def test_every_command_that_needs_a_broken_module_names_it_once(folder: Path, words: str, code: int) -> None:
+    (folder / "hour_boom.py").write_text(ACTIVITIES + 'raise ValueError("boom")\n')
+    (folder / "sagadsl.toml").write_text('modules = ["hour_boom"]\n')
+    if words == "test":
+        (folder / "book.saga-test.yaml").write_text(SUITE)
+    ran = inside(*words.split(), cwd=folder)
+    said = ran.out + ran.err
+    assert ran.code == code, ran
+    assert said.count("error[") == 1
+    assert "error[SD910]: module `hour_boom` cannot be used: ValueError: boom (hour_boom.py:10)\n" in said
+    assert "= help: repair the module, or leave it out\n" in said
+
+
+def test_a_suite_whose_module_is_broken_keeps_no_other_one_from_being_played(folder: Path) -> None:
+    (folder / "hour_boom.py").write_text('raise ValueError("boom")\n')
+    (folder / "book.saga-test.yaml").write_text(SUITE)
+    (folder / "nap.saga-test.yaml").write_text(
+        "sagadsl_test: 1\nsaga: {sagadsl: 1, name: nap, steps: [{id: rest, sleep: 1s}]}\n"
+        "cases: [{name: it rests, then: {status: completed}}]\n"
+    )
+    ran = inside("test", "-m", "hour_boom", cwd=folder)
+    assert ran.code == 3
+    assert "--> book.saga-test.yaml:2:7\n" in ran.err
+    assert "✗ 1 case passed, 1 suite with mistakes" in ran.out
+
+
+def test_a_step_cannot_be_drafted_of_a_broken_module(folder: Path) -> None:
+    (folder / "hour_boom.py").write_text('raise ValueError("boom")\n')
+    ran = inside("new", "saga", "trip", "--activity", "hour_seats.occupy", "-m", "hour_boom", cwd=folder)
+    assert (ran.code, (folder / "trip.saga.yaml").exists()) == (3, False)
+    assert ran.err.startswith("error[SD910]: module `hour_boom` cannot be used: ValueError: boom (hour_boom.py:1)\n")
+
+
+def test_a_suite_is_told_of_a_forgotten_module(folder: Path) -> None:
+    (folder / "book.saga-test.yaml").write_text(SUITE)
+    ran = inside("test", cwd=folder)
+    assert ran.code == 1
+    assert "give the option `-m hour_activities`; or play the cases without knowing any activity" in ran.err
+
+
 def test_a_forgotten_module_is_named(folder: Path) -> None:
     checked = _validate(folder)
     assert checked.out.count("error[SD401]") == 2
     assert checked.out.count("= help: `hour_activities.py` here names it: give the option `-m hour_activities`\n") == 2
+
+
+BARE = """\
+from sagadsl import activity
+
+@activity(name="hour_seats.occupy", compensated_by="hour_seats.release")
+async def occupy() -> None:
+    pass
+
+@activity
+async def {function}() -> None:
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("function", "advice"),
+    [
+        ("release", 'did you mean `release`? `@activity(name="hour_seats.release")` gives the function this name'),
+        ("rest", '`MODULE.py` names it, but has no function with `@activity(name="hour_seats.release")`'),
+    ],
+)
+@pytest.mark.parametrize("command", ["validate", "test"])
+def test_a_module_that_is_loaded_and_only_names_an_activity_is_not_advised(
+    folder: Path, command: str, function: str, advice: str
+) -> None:
+    module = f"hour_bare_{function}_{command}"  # what one test has imported, another one has
+    (folder / "hour_activities.py").unlink()
+    (folder / f"{module}.py").write_text(BARE.replace("{function}", function))
+    (folder / "sagadsl.toml").write_text(f'modules = ["{module}"]\n')
+    (folder / "book.saga-test.yaml").write_text(SUITE)
+    ran = inside(command, cwd=folder)
+    assert ran.code == 1
+    assert f"= help: {advice.replace('MODULE', module)}" in ran.out + ran.err
+    assert "-m hour_bare" not in ran.out + ran.err
 
 
 @pytest.mark.parametrize(("offered", "times"), [("hour_seats.occupy", 1), ("hour_seats", 2)])

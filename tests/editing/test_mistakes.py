@@ -111,6 +111,19 @@ def test_what_is_typed_in_a_child_and_in_a_library_counts_for_who_calls_them(tmp
         user.diagnostics("order.saga.yaml", lambda found: not found)
 
 
+def test_a_suite_says_which_module_of_its_saga_is_broken(tmp_path: Path) -> None:
+    (tmp_path / "edit_boom.py").write_text('raise ValueError("boom")\n', "utf-8")
+    saga = "sagadsl: 1\nname: x\nsteps:\n  - {id: a, activity: do.a, compensation: none}\n"
+    (tmp_path / "x.saga.yaml").write_text(saga, "utf-8")
+    suite = "sagadsl_test: 1\nsaga: x.saga.yaml\ncases:\n  - {name: y, then: {status: completed}}\n"
+    (tmp_path / "x.saga-test.yaml").write_text(suite, "utf-8")
+
+    with editor(tmp_path, "-m", "edit_boom") as user:
+        user.open("x.saga-test.yaml")
+        (found,) = user.diagnostics("x.saga-test.yaml", lambda each: [one.code for one in each] == ["SD910"])
+        assert "module `edit_boom` cannot be used: ValueError: boom (edit_boom.py:1)" in found.message
+
+
 def test_a_suite_is_judged_too(tmp_path: Path) -> None:
     (tmp_path / "nap.saga.yaml").write_text("sagadsl: 1\nname: nap\nsteps:\n  - {id: rest, sleep: 1s}\n", "utf-8")
     suite = "sagadsl_test: 1\nsaga: nap.saga.yaml\ncases:\n  - name: rests\n    then: {steps: {rset: completed}}\n"

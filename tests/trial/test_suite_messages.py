@@ -346,7 +346,10 @@ def test_activities_that_are_not_installed_need_not_be(folder: Path) -> None:
     asked = inside("test", "pay.saga-test.yaml", cwd=folder)
 
     assert asked.code == 1
-    assert "install it, or play the cases without knowing any activity: `sagadsl test --no-plugins`" in asked.err
+    assert (
+        "= help: install the package that offers it, or name its module with `-m`; or play the cases without knowing "
+        "any activity: `sagadsl test --no-plugins`\n"
+    ) in asked.err
     assert inside("test", "pay.saga-test.yaml", "--no-plugins", cwd=folder).code == 0
 
 
