@@ -15,7 +15,7 @@ from sagadsl.cli.files import STDIN
 from sagadsl.cli.fitted import fit
 from sagadsl.cli.installed import Installed
 from sagadsl.cli.options import beginning, common, form, instant_of, modules, no_plugins, output_file
-from sagadsl.cli.saga_input import read_input
+from sagadsl.cli.saga_input import meant, read_input
 from sagadsl.cli.streams import out
 from sagadsl.immutable import replace
 from sagadsl.language.analysis.known import Signature
@@ -122,7 +122,7 @@ def explore(
             if problems := checker(loaded.saga.input_schema, "input", fill=True)(deepcopy(given)):
                 from sagadsl.temporal.refusals import InputRefused  # the SDK, which only this mistake needs
 
-                raise InputRefused(loaded.saga.name, problems)
+                raise InputRefused(loaded.saga.name, problems, meant(given, loaded.saga.input_schema))
             task = replace(task, inputs=(given,))
         found = explored_saga(task, jobs or usual_jobs())
         if not found.tried:

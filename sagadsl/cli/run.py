@@ -14,7 +14,7 @@ from sagadsl.cli import screen
 from sagadsl.cli.definitions import Definitions, by_name, load_definitions, secrets_in, the_one
 from sagadsl.cli.files import STDIN, find, is_file, is_folder, near_file
 from sagadsl.cli.options import common, connection, modules, output, saga_input, show_secrets
-from sagadsl.cli.saga_input import read_input, untyped
+from sagadsl.cli.saga_input import meant, read_input, untyped
 from sagadsl.cli.serving import calls
 from sagadsl.cli.trusting import project_trust, signed_in
 from sagadsl.language.calls import SagaCall
@@ -142,7 +142,7 @@ def _check_input(order: StartRequest) -> None:
     assert order.definition is not None
     problems = open_envelope(to_bytes(envelope(order.definition, order.children))).check_input(order.input)
     if problems:
-        raise InputRefused(order.name, problems)
+        raise InputRefused(order.name, problems, meant(order.input, order.definition.get("input")))
 
 
 def _definition(text: str, catalogue: Catalogue, *, here: bool) -> tuple[Definitions, Loaded | None]:

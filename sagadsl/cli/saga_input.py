@@ -7,6 +7,7 @@ The saga's input schema decides the type of a ``--set`` value, and never its loo
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,9 @@ from sagadsl.cli.files import near_file, why_of
 from sagadsl.errors import Worded
 from sagadsl.language.notation.json_text import TYPES, json_type, read_json, whole_texts
 from sagadsl.language.schema.references import target
+from sagadsl.language.suggest import did_you_mean
+
+_FILE = re.compile(r"[^\s{}\[\]\"'=,]+\.(json|ya?ml)")
 
 
 class InputUnusable(Worded):
@@ -91,10 +95,18 @@ def _json(text: str | bytes, where: str) -> Any:
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise InputUnusable(
-            f"{where} is not JSON: {error.msg.lower()} ({place})", "text needs double quotes, also keys"
+            f"{where} is not JSON: {error.msg.lower()} ({place})",
+            _file_meant(text, where) or "text needs double quotes, also keys",
         ) from None
     except ValueError as error:
         raise InputUnusable(f"{where} is not JSON: {error}") from None
+
+
+def _file_meant(text: str | bytes, where: str) -> str:
+    """Return how a file is named, if *text*, the value of an option, looks like one."""
+    if not isinstance(text, str) or not where.startswith("`--") or not _FILE.fullmatch(text):
+        return ""
+    return f"a file is named with `@`: {where.strip('`')} @{text}".replace(": ", ": `", 1) + "`"
 
 
 def _yaml(text: bytes, name: str) -> Any:
@@ -126,6 +138,16 @@ def _assign(given: dict[str, Any], assignment: str, schema: Mapping[str, Any] | 
         if not isinstance(target, dict):
             raise InputUnusable(f"`--set {assignment}`: `{name}` is {_kind(target)}, which has no keys")
     target[last] = _json(text, f"`--set {key}`") if is_json else _typed(key, text, _property(inner, last, schema or {}))
+
+
+def meant(given: Any, schema: Mapping[str, Any] | None) -> str:
+    """Return which keys were meant by those that an input has and its schema does not, where it lacks a near one."""
+    known = (schema or {}).get("properties", {})
+    if not isinstance(given, dict) or not isinstance(known, Mapping):
+        return ""
+    missing = [key for key in known if key not in given]
+    hints = (did_you_mean(str(key), missing) for key in given if key not in known)
+    return "; ".join(dict.fromkeys(filter(None, hints)))
 
 
 def untyped(assignments: Sequence[str]) -> Iterator[tuple[str, str]]:

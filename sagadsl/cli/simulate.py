@@ -15,7 +15,7 @@ from sagadsl.cli.files import STDIN, near_file, why_of
 from sagadsl.cli.installed import Installed
 from sagadsl.cli.options import beginning, common, form, instant_of, modules, no_plugins, output_file, saga_input
 from sagadsl.cli.outcome import EXIT_CODES
-from sagadsl.cli.saga_input import InputUnusable, read_input
+from sagadsl.cli.saga_input import InputUnusable, meant, read_input
 from sagadsl.language.document import Document, parse
 from sagadsl.language.model import Saga
 from sagadsl.language.notation import durations
@@ -151,7 +151,7 @@ def _input(saga: Saga, text: str | None, file: str | None, assignments: Sequence
         if problems := checker(saga.input_schema, "input", fill=True)(given):
             from sagadsl.temporal.refusals import InputRefused
 
-            raise InputRefused(saga.name, problems)
+            raise InputRefused(saga.name, problems, meant(given, saga.input_schema))
         return given
     from sagadsl.trial.outputs import draw_input
 

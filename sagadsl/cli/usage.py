@@ -17,6 +17,8 @@ _FURTHER = re.compile(r"Got unexpected extra arguments? \((?P<words>.*)\)", re.S
 _NO_VALUE = re.compile(r"Option '(?P<name>.*)' (?P<what>requires an argument|does not take a value)")
 _VALUE = re.compile(r"'?(?P<value>.*?)'? is not (?:a valid |one of |in the range )", re.S)
 _MOST_WORDS = 12
+_DATA = ("--set", "--input", "--input-file", "--payload", "--data")
+"""What commands call the option for their data."""
 _NEAR = 0.8
 """Options begin alike: `--no-plugins` is not meant for `--no-tls`."""
 
@@ -33,7 +35,7 @@ def sentence(error: click.UsageError) -> str:
         return _unfit(error)
     message = error.format_message()
     if found := _FURTHER.fullmatch(message):
-        return f"`{found['words']}` is more than this command takes"
+        return f"`{found['words']}` is more than this command takes" + _as_option(error.ctx, found["words"])
     if found := _NO_VALUE.match(message):
         return f"`{found['name']}` {'needs a value' if found['what'].startswith('requires') else 'takes no value'}"
     return message
@@ -45,7 +47,24 @@ def _there_is_no(what: str, name: str, ctx: click.Context | None) -> str:
         hint = did_you_mean(name, known) or f"there are {listed(known)}"
         return f"`{ctx.command_path}` has no command `{name}`; {hint}"
     near = closest(name, (each for each in known if each.startswith("--")), _NEAR)
-    return f"there is no option `{name}`" + ("" if near is None else f"; did you mean `{near}`?")
+    if near is not None:
+        return f"there is no option `{name}`; did you mean `{near}`?"
+    data = _for_data(ctx) if name in _DATA else None
+    return f"there is no option `{name}`" + (f"; {data}" if data else "")
+
+
+def _as_option(ctx: click.Context | None, words: str) -> str:
+    """Return which option takes what looks like JSON."""
+    data = _for_data(ctx) if words[:1] in ("{", "[", "@", '"') else None
+    return f"; {data}" if data else ""
+
+
+def _for_data(ctx: click.Context | None) -> str | None:
+    """Return how this command takes data, if it does."""
+    known = () if ctx is None else tuple(_options(ctx))
+    if "--payload" in known:
+        return 'the payload is one JSON value: `--payload \'{"key": "value"}\'`'
+    return 'the input is one JSON object: `--input \'{"key": "value"}\'`' if "--input" in known else None
 
 
 def _options(ctx: click.Context) -> Iterator[str]:

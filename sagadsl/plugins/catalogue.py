@@ -20,7 +20,7 @@ from sagadsl.language.suggest import closest
 from sagadsl.plugins.cache import Cache
 from sagadsl.plugins.decorators import is_activity, members_of, own_name, plain_definition, spec_of, whereabouts
 from sagadsl.plugins.isolation import contained, place_in, place_of
-from sagadsl.plugins.local import meant_by, modules_in
+from sagadsl.plugins.local import is_there, meant_by, modules_in
 from sagadsl.plugins.offers import GROUP, Offer, find_offers, normal, remembered
 from sagadsl.plugins.problems import NoSuchModule, PluginBroken, PluginConflict, PluginUnknown, Problem
 from sagadsl.plugins.settings import PluginSettings, read_settings
@@ -83,21 +83,30 @@ class Catalogue:
         folder: Path | None = None,
         installed: Iterable[Distribution] | None = None,
         cache: Cache | None = None,
+        lenient: bool = False,
     ) -> Catalogue:
         """Find the installed packages, the local *modules*, and the modules in the folder's settings.
+
+        Raises ``PluginBroken`` for one of *modules* that is not there: who names it wants it, whatever is needed of it.
 
         Args:
             folder: Where settings and local modules are; the current folder if left out.
             installed: For tests; every distribution on the path if left out.
             cache: Where to look first for offers and signatures, and where to keep them.
+            lenient: A module that is not there is a problem like others, for whom needs something of it.
         """
+        modules = tuple(modules)
         home = Path.cwd() if folder is None else folder
         settings = read_settings(home)
         offers: list[Offer] = []
         hidden: list[Offer] = []
         for offer in find_offers(installed) if cache is None else remembered(cache):
             (offers if is_permitted(offer.distribution, settings) else hidden).append(offer)
-        return cls(offers, (*settings.modules, *modules), hidden, str(home), cache)
+        found = cls(offers, (*settings.modules, *modules), hidden, str(home), cache)
+        for module in () if lenient else modules:
+            if not is_there(module, home) and (missing := found._missing(module)) is not None:
+                raise missing
+        return found
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -240,6 +249,10 @@ class Catalogue:
         self._broken.pop(key, None)
         self._members[key] = members
         return members
+
+    def _missing(self, module: str) -> PluginBroken | None:
+        tried = self._import_module(module)
+        return tried if isinstance(tried, PluginBroken) and isinstance(tried.reason, NoSuchModule) else None
 
     def _module_broken(self, module: str, key: str, error: BaseException) -> PluginBroken:
         is_a_path = "/" in module or module.endswith(".py")

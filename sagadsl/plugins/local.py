@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,13 @@ _MOST_FILES = 200
 _MOST_BYTES = 200_000
 """A file of activities is smaller: a larger one is not read only to give advice."""
 _FILE = re.compile(r"[./]*(?P<path>[\w/\\-]+)\.py")
+
+
+def is_there(module: str, folder: Path) -> bool:
+    """Whether *module* is clearly there, without an import: right in *folder*, or imported already."""
+    path = folder.joinpath(*module.split("."))
+    is_name = all(each.isidentifier() for each in module.split("."))
+    return module in sys.modules or (is_name and (path.with_suffix(".py").is_file() or path.is_dir()))
 
 
 def meant_by(module: str, folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -9,6 +10,8 @@ from sagadsl.errors import SagadslError
 from sagadsl.immutable import Immutable
 
 _KEYS = ("modules", "plugins", "connection", "encryption", "storage", "telemetry", "trust", "worker")
+_PLACE = re.compile(r"at line (\d+),")
+_WORD = re.compile(r"\"[^\"]*\"|'[^']*'|(?!true\b|false\b)[A-Za-z_][\w.:/-]*")
 _OF_PLUGINS = ("allow", "deny")
 
 
@@ -89,9 +92,17 @@ def _check_keys(table: dict[str, Any], file: str) -> None:
     for key in table:
         if key in _KEYS:
             continue
-        there_are = ", ".join(f"`{name}`" for name in _KEYS)
-        remedy = f"`{key}` belongs into `[plugins]`" if key in _OF_PLUGINS else f"there are {there_are}"
-        raise SettingsWrong(file, f"unknown key `{key}`", remedy)
+        raise SettingsWrong(file, f"unknown key `{key}`", _meant(key))
+
+
+def _meant(key: str) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415 # only a mistake needs it; authors import no more than this
+
+    if key in _OF_PLUGINS:
+        return f"`{key}` belongs into `[plugins]`"
+    if near := get_close_matches(key, _KEYS, 1, 0.75):
+        return f"did you mean `{near[0]}`?"
+    return f"there are {', '.join(f'`{name}`' for name in _KEYS)}"
 
 
 def _parsed(text: str, file: str) -> Any:
@@ -100,7 +111,17 @@ def _parsed(text: str, file: str) -> Any:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise SettingsWrong(file, str(error)) from None
+        raise SettingsWrong(file, str(error), _quoted(text, str(error))) from None
+
+
+def _quoted(text: str, error: str) -> str:
+    """Return the line of the mistake with quotes around its words, if it is one for lack of them."""
+    place, lines = _PLACE.search(error), text.splitlines()
+    if "Invalid value" not in error or place is None or int(place[1]) > len(lines):
+        return ""
+    key, _, value = lines[int(place[1]) - 1].partition("=")
+    bare = _WORD.sub(lambda found: found[0] if found[0][0] in "\"'" else f'"{found[0]}"', value)
+    return f"text stands between quotes: `{key.strip()} = {bare.strip()}`" if bare != value else ""
 
 
 def _settings(table: dict[str, Any], file: str) -> PluginSettings:

@@ -105,7 +105,7 @@ def _read(found: Mapping[str, Any]) -> Survey:
 
 def _look(modules: Sequence[str]) -> dict[str, Any]:
     try:
-        catalogue = Catalogue.discover(modules)
+        catalogue = Catalogue.discover(modules, lenient=True)
     except SagadslError as error:  # the settings
         failure = f"{error}; {error.help}" if error.help else str(error)
         return {"signatures": [], "problems": [], "failure": failure, "modules": []}

@@ -18,14 +18,22 @@ from sagadsl.status.lines import spell, unpause
 
 
 class InputRefused(SagadslError):
-    """The input does not fit the saga; nothing was started."""
+    """The input does not fit the saga; nothing was started.
+
+    Attributes:
+        help: What was probably meant; empty if nobody knows.
+    """
 
     code: ClassVar[str] = "SD921"
     exit_code: ClassVar[int] = 2
 
-    def __init__(self, name: str, problems: tuple[str, ...]) -> None:
-        super().__init__(name, problems)
-        self.name, self.problems = name, problems
+    def __init__(self, name: str, problems: tuple[str, ...], help: str = "") -> None:
+        super().__init__(name, problems, help)
+        self.name, self.problems, self._help = name, problems, help
+
+    @property
+    def help(self) -> str:
+        return self._help
 
     def __str__(self) -> str:
         return f"the input does not fit saga `{self.name}`: {'; '.join(self.problems)}"
@@ -344,12 +352,16 @@ class UnfitPayload(SagadslError):
     code: ClassVar[str] = "SD964"
     exit_code: ClassVar[int] = 2
 
-    def __init__(self, signal: str, problems: tuple[str, ...]) -> None:
+    def __init__(self, signal: str, problems: tuple[str, ...], *, is_given: bool = True) -> None:
         super().__init__(signal, problems)
-        self.signal, self.problems = signal, problems
+        self.signal, self.problems, self.is_given = signal, problems, is_given
 
     def __str__(self) -> str:
         return f"the payload does not fit signal `{self.signal}`: {'; '.join(self.problems)}"
+
+    @property
+    def help(self) -> str:
+        return "" if self.is_given else "it is sent without a payload: `sagadsl signal` takes one as `--payload JSON`"
 
 
 class NotAwaited(SagadslError):

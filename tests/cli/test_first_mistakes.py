@@ -29,6 +29,7 @@ steps:
     activity: hour_seats.occupy
     compensation: {activity: hour_seats.release, input: {}}
 """
+SUITE = "sagadsl_test: 1\nsaga: book.saga.yaml\ncases:\n  - {name: it is booked, then: {status: completed}}\n"
 
 
 @pytest.fixture
@@ -55,10 +56,83 @@ def _validate(folder: Path, *options: str) -> Ran:
 )
 def test_a_module_that_is_not_there_is_one_error(folder: Path, module: str, advice: str) -> None:
     checked = _validate(folder, "-m", module)
-    assert checked.code == 3
-    assert checked.out.count("error[") == 1
-    assert f"error[SD910]: there is no module `{module}`" in checked.out
-    assert f"= help: {advice}\n" in checked.out
+    assert (checked.code, checked.out) == (3, "")
+    assert checked.err == f"error[SD910]: there is no module `{module}`\n   = help: {advice}\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "validate",
+        "run book.saga.yaml",
+        "simulate book.saga.yaml",
+        "explore book.saga.yaml",
+        "test",
+        "plugins list",
+        "new saga trip",
+        "worker . --address 127.0.0.1:1",
+    ],
+)
+def test_a_module_that_is_not_there_is_told_also_where_the_settings_name_the_right_one(
+    folder: Path, words: str
+) -> None:
+    (folder / "sagadsl.toml").write_text('modules = ["hour_activities"]\n')
+    (folder / "book.saga-test.yaml").write_text(SUITE)
+    ran = inside(*words.split(), "-m", "hour_activites", cwd=folder)
+    assert ran.code == 3
+    assert "error[SD910]: there is no module `hour_activites`\n   = help: did you mean `-m hour_activities`?" in ran.err
+
+
+def test_a_parameter_for_the_context_without_its_annotation_is_recognized(folder: Path) -> None:
+    (folder / "hour_ctx.py").write_text(
+        ACTIVITIES.replace("occupy() ", "occupy(seat: str, ctx) ").replace("release() ", "release(context) ")
+    )
+    (folder / "book.saga.yaml").write_text(
+        SAGA.replace("occupy\n", "occupy\n    input: {seat: 7A}\n").replace(", input: {}", "")
+    )
+    checked = _validate(folder, "-m", "hour_ctx")
+    assert checked.code == 1
+    assert "error[SD402]: `hour_seats.occupy` needs `ctx`, which the input lacks" in checked.out
+    for name in ("ctx", "context"):
+        advice = (
+            f"if `{name}` is sagadsl's context, annotate the parameter: `{name}: Context`; else add it to the input"
+        )
+        assert f"= help: {advice}\n" in checked.out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("signal m1 decision --set ok=true", "there is no option `--set`; the payload is one JSON value: `--payload"),
+        ('signal m1 decision {"ok":true}', "more than this command takes; the payload is one JSON value: `--payload"),
+        ('run book.saga.yaml {"a":1}', "more than this command takes; the input is one JSON object: `--input"),
+    ],
+)
+def test_data_that_is_given_otherwise_is_told_its_option(folder: Path, words: str, said: str) -> None:
+    ran = inside(*words.split(), cwd=folder)
+    assert (ran.code, ran.out) == (2, "")
+    assert said in ran.err
+
+
+@pytest.mark.parametrize("command", ["run", "simulate"])
+def test_a_file_of_input_is_told_its_sign(folder: Path, command: str) -> None:
+    (folder / "nap.saga.yaml").write_text("sagadsl: 1\nname: nap\nsteps:\n  - {id: a, sleep: 1s}\n")
+    ran = inside(command, "nap.saga.yaml", "--input", "nofile.json", cwd=folder)
+    assert ran.code == 2
+    assert "= help: a file is named with `@`: `--input @nofile.json`\n" in ran.err
+
+
+@pytest.mark.parametrize("command", ["run", "simulate", "explore"])
+def test_a_misspelt_key_of_the_input_is_told_what_was_meant(folder: Path, command: str) -> None:
+    (folder / "nap.saga.yaml").write_text(
+        "sagadsl: 1\nname: nap\ninput: {type: object, required: [item], properties: {item: {type: string}}}\n"
+        "steps:\n  - {id: a, sleep: 1s}\n"
+    )
+    given = ("-i", '{"itm": "b"}') if command == "explore" else ("--set", "itm=b")
+    ran = inside(command, "nap.saga.yaml", *given, cwd=folder)
+    assert ran.code == 2
+    assert "error[SD921]: the input does not fit saga `nap`" in ran.err
+    assert "= help: did you mean `item`?\n" in ran.err
 
 
 def test_a_module_that_breaks_is_one_error_with_its_line(folder: Path) -> None:
@@ -66,9 +140,6 @@ def test_a_module_that_breaks_is_one_error_with_its_line(folder: Path) -> None:
     checked = _validate(folder, "-m", "hour_broken")
     assert checked.out.count("error[") == 1
     assert "No module named 'one_that_is_not_there' (hour_broken.py:1)" in checked.out
-
-
-SUITE = "sagadsl_test: 1\nsaga: book.saga.yaml\ncases:\n  - {name: it is booked, then: {status: completed}}\n"
 
 
 @pytest.mark.parametrize(
@@ -201,7 +272,17 @@ def test_a_package_that_the_settings_leave_out_is_named(folder: Path) -> None:
         (
             'module = ["a"]',
             "unknown key `module`",
-            "there are `modules`, `plugins`, `connection`, `encryption`, `storage`, `telemetry`, `trust`, `worker`",
+            "did you mean `modules`?",
+        ),
+        (
+            "modules = [activities]",
+            "Invalid value (at line 1, column 12)",
+            'text stands between quotes: `modules = ["activities"]`',
+        ),
+        (
+            "[connection]\naddress = localhost:7233",
+            "Invalid value (at line 2, column 11)",
+            'text stands between quotes: `address = "localhost:7233"`',
         ),
         ('deny = ["a"]', "unknown key `deny`", "`deny` belongs into `[plugins]`"),
         (

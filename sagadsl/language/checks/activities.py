@@ -38,6 +38,8 @@ OURS = (
 )
 """Error types that the engine itself reports."""
 _NO_INPUT = Constant({})
+_CONTEXTS = ("ctx", "context")
+"""What authors call the parameter for the context, which only its annotation tells from a value of the input."""
 
 NON_RETRYABLE = ("retry", "non_retryable_error_types")
 """The place of the error types that the server compares."""
@@ -188,7 +190,7 @@ def _inherited(shapes: Shapes, spot: Spot, route: Route, signature: Signature) -
             misfit.message,
             (*route, "activity"),
             severity=misfit.severity,
-            help="give it an `input` of its own",
+            help=_for_context(misfit, signature) or "give it an `input` of its own",
             step=step.id,
             related=(((*route_of_input, *misfit.path), "the input that is sent"),) if sent is not None else (),
         )
@@ -200,12 +202,25 @@ def _finding(misfit: Misfit, route: Route, step: Step, signature: Signature) -> 
         misfit.message,
         (*route, *misfit.path),
         severity=misfit.severity,
-        help=misfit.help,
+        help=_for_context(misfit, signature) or misfit.help,
         notes=_described(signature, misfit),
         at_key=misfit.at_key,
         focus=misfit.focus,
         step=step.id,
     )
+
+
+def _for_context(misfit: Misfit, signature: Signature) -> str:
+    """Return what to do if the input lacks a parameter that its author meant for sagadsl's context; else nothing."""
+    properties = (signature.input_schema or {}).get("properties", {})
+    for name in _CONTEXTS:
+        field = properties.get(name) if isinstance(properties, Mapping) else None
+        is_bare = isinstance(field, Mapping) and field.keys() <= {"title"}
+        if is_bare and not misfit.path and f"needs `{name}`, " in misfit.message:
+            return (
+                f"if `{name}` is sagadsl's context, annotate the parameter: `{name}: Context`; else add it to the input"
+            )
+    return ""
 
 
 def _described(signature: Signature, misfit: Misfit) -> tuple[str, ...]:

@@ -237,7 +237,7 @@ class _Delivering(Immutable):
             case str(), list() if type_ == UNKNOWN_SIGNAL:
                 return UnknownSignal(self._id, self.asked.name, tuple(details))
             case str(), list() if type_ == UNFIT_PAYLOAD:
-                return UnfitPayload(self.asked.name, tuple(details))
+                return UnfitPayload(self.asked.name, tuple(details), is_given=self.asked.payload is not None)
             case str(), str() if type_ == NOT_AWAITED:
                 return NotAwaited(self._id, self.asked.name, details)
             case str(), _ if type_ == COMES_TOO_EARLY:
@@ -255,7 +255,7 @@ class _Delivering(Immutable):
         if check is None:
             raise UnknownSignal(self._id, self.asked.name, tuple(package.check_signals))
         if problems := await aside(check, self.asked.payload):
-            raise UnfitPayload(self.asked.name, problems)
+            raise UnfitPayload(self.asked.name, problems, is_given=self.asked.payload is not None)
         return package
 
     async def _ask(self, query: str, *args: Any) -> Any:
