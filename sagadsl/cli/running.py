@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -29,6 +29,7 @@ from sagadsl.language.model import Saga
 from sagadsl.language.suggest import listed
 from sagadsl.plugins.catalogue import Catalogue
 from sagadsl.status.lines import moment, paused
+from sagadsl.status.listed import listed as in_one_line
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.ask.answers import answer_shown, early_answer
 from sagadsl.temporal.ask.workers import need_somebody_who_knows
@@ -260,9 +261,17 @@ async def _follow(
         ended = await end_shown(client, ended)
     steps = last.status.get("steps", [])
     show(ended, {**ended.as_json(), "run_id": started.run_id, "name": started.name, "steps": steps}, _took(last))
+    if ended.status == "cancelled" and ended.report is None and (undone := _undone(steps)):  # Temporal keeps no report
+        screen.note(f"   undone: {in_one_line({'undone': undone}, 'undone')}")
     if screen.session().debug:
         await _stacks(client, started.id)
     return EXIT_CODES[ended.status]
+
+
+def _undone(steps: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the steps that have been undone, in the order in which that ended."""
+    undone = [each for each in steps if each.get("compensation", {}).get("status") == "done"]
+    return [each["path"] for each in sorted(undone, key=lambda each: each["compensation"].get("ended_at") or "")]
 
 
 async def _stacks(client: Client, id: str) -> None:

@@ -161,7 +161,8 @@ def test_ctrl_c_cancels_and_undoes_where_the_server_goes_with_the_command(folder
     assert "asked it to stop, and to undo what it has done; Ctrl-C again leaves it as it is\n" in err
     shown = [line for line in _steps(err) if not line.endswith("undoing")]  # a slow machine is seen at it
     assert shown[-2:] == [" ⊘ ship      ship", " ↩ charge    undone"]
-    assert err.splitlines()[-1].startswith("⊘ cancelled after ")
+    assert err.splitlines()[-2].startswith("⊘ cancelled after ")
+    assert err.splitlines()[-1] == "   undone: charge"
 
 
 def test_a_second_ctrl_c_leaves_everything_as_it_is(folder: Path) -> None:
