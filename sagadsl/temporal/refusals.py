@@ -361,7 +361,7 @@ class UnfitPayload(SagadslError):
 
     @property
     def help(self) -> str:
-        return "" if self.is_given else "it is sent without a payload: `sagadsl signal` takes one as `--payload JSON`"
+        return "" if self.is_given else "it is sent without a payload; `--payload JSON` gives one"
 
 
 class NotAwaited(SagadslError):

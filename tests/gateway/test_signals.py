@@ -137,7 +137,7 @@ def test_a_signal_that_the_saga_cannot_take_is_a_problem_and_is_not_sent(eyes: H
     eyes.ask("POST", f"/sagas/{saga}/cancel")
 
     assert (empty.code, "must be an object, got `null`" in empty.err) == (2, True)
-    assert "= help: it is sent without a payload: `sagadsl signal` takes one as `--payload JSON`\n" in empty.err
+    assert "= help: it is sent without a payload; `--payload JSON` gives one\n" in empty.err
     assert "--payload" not in misfit.err
     assert (unknown.status_code, unknown.json()["code"], unknown.json()["help"]) == (
         404,
