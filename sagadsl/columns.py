@@ -31,6 +31,12 @@ def plain(text: str) -> str:
     return text.replace(_KEPT, " ")
 
 
+def _given_back(text: str, made: str) -> str:
+    """Return *made* of *text* with all its blanks, unless its caller has made words of *text* whole: those stay whole
+    until ``plain``, for the screen that may have to break the line once more."""
+    return made if _KEPT in text else plain(made)
+
+
 def columns_of(text: str) -> int:
     """Return how many columns of a screen *text* takes: a colour takes none, a sign of Chinese takes two."""
     shown = _ESCAPE.sub("", text) if "\x1b" in text else text
@@ -54,7 +60,7 @@ def wrap(text: str, width: int | None, first: str = "", others: str = "") -> lis
     """Return *text* in lines that end at words; *first* begins the first line, *others* every other one.
 
     What stands between backticks is one word: a command is copied as a whole. A word that is wider than a line has a
-    line of its own.
+    line of its own. What the caller made whole is still whole in the lines.
     """
     kept = re.sub(r"`[^`]*`", lambda code: whole(code[0]), text)
     lines, line, taken, is_empty = list[str](), first, columns_of(first), True
@@ -67,7 +73,7 @@ def wrap(text: str, width: int | None, first: str = "", others: str = "") -> lis
             lines.append(line)
             line, taken = f"{others}{word}", columns_of(others) + wide
         is_empty = False
-    return [plain(each) for each in ([*lines, line] if not is_empty else lines)]
+    return [_given_back(text + first + others, each) for each in ([*lines, line] if not is_empty else lines)]
 
 
 def widths(rows: Sequence[Sequence[str]]) -> list[int]:
@@ -85,11 +91,11 @@ def row(cells: Sequence[str], fit: Sequence[int], width: int | None = None, inwa
     line = GAP.join(padded(cell, wide) for cell, wide in zip(cells, fit, strict=True)).rstrip()
     is_narrow = width is not None and _taken((*fit[:-1], min(fit[-1], _ROOM))) > width
     if width is None or (columns_of(line) <= width and not is_narrow):
-        return [plain(line)]
+        return [line]
     beside = 1 if is_narrow else len(fit) - 1
     margin = " " * (len(cells[0]) - len(cells[0].lstrip(" ")))
     shown = GAP.join(padded(cell, wide) for cell, wide in zip(cells[:beside], fit, strict=False)).strip(" ")
-    lines = wrap(shown, width, margin, f"{margin}{GAP}") if beside == 1 else [plain(f"{margin}{shown}")]
+    lines = wrap(shown, width, margin, f"{margin}{GAP}") if beside == 1 else [f"{margin}{shown}"]
     return [*lines, *_below(cells[beside:], width, margin + " " * inward)]
 
 

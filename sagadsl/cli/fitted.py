@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import re
+from bisect import bisect_right
+from functools import cached_property
 from typing import TextIO
 
 from sagadsl.columns import columns_of, plain, whole, wrap
@@ -18,12 +20,20 @@ _SHORT = 8
 _INWARD = "  "
 """How much further in than its beginning a line goes on below."""
 
-_COMMAND = re.compile(
-    r"(?:(?<=^)|(?<=: )|(?<=\bor )|(?<=\bthen ))"
-    r"(?:sagadsl (?P<word>[a-z][a-z-]*)|temporal (?:workflow|activity|operator|server) |(?:uv|pip|git|cd|kubectl) )"
+_PIECE = re.compile(
+    r"(?P<code>`[^`]*`)"
+    r"|(?P<place>-->(?:\x1b\[0m)? \S+)"
+    r"|(?:(?<=^)|(?<=  )|(?<=: )|(?<=\bor )|(?<=\bthen ))(?P<command>"
+    r"sagadsl (?P<word>[a-z][a-z-]*)|temporal (?:workflow|activity|operator|server) |(?:uv|pip|git|cd|kubectl) )"
+    r"|(?:(?<=^)|(?<= ))(?P<value>[\[{]|(?:(?<=^)|(?<=  ))\")"
 )
-_VALUE = re.compile(r"(?:(?<=^)|(?<= ))[\[{\"]")
-_PLACE = re.compile(r"-->(?:\x1b\[0m)? \S+")
+"""Where a piece begins that no line breaks; a quotation in a sentence is none."""
+_REST = re.compile(r"(?>\\.|(?<!\w)'[^']*'|(?<!\w)\"(?:\\.|[^\"\\])*\"| (?! )|[^ ])*")
+"""The rest of a command: up to two blanks that do not stand in quotes."""
+_NESTED = re.compile(r"\"(?:\\.|[^\"\\])*\"|\\.|(?<=[\[{,: ])'[^']*'(?=[\]},: ]|$)|[\[\]{}]")
+_SHORTENED = re.compile(r"…(?= {2}|$)")
+_TRIES = 100
+"""How many things in one line may look like JSON and be none: those after them are not read, to save time."""
 
 
 def width_of(stream: TextIO) -> int | None:
@@ -54,10 +64,10 @@ def _fitted(line: str, width: int) -> list[str]:
         return [plain(line)]
     bare = line.lstrip(" ")
     margin = line[: len(line) - len(bare)]
-    pieces = re.split(r"( {2,})", bare)
+    pieces = re.split(r"( {2,})", kept(bare))  # two blanks inside of what stays whole separate nothing
     if len(pieces) == 1:
-        return wrap(kept(bare), width, margin, margin + _INWARD)
-    return _in_pieces([kept(each) for each in pieces[::2]], pieces[1::2], width, margin)
+        return [plain(each) for each in wrap(pieces[0], width, margin, margin + _INWARD)]
+    return _in_pieces(pieces[::2], pieces[1::2], width, margin)
 
 
 def _in_pieces(pieces: list[str], gaps: list[str], width: int, margin: str) -> list[str]:
@@ -93,12 +103,20 @@ def _least(piece: str) -> int:
 
 def kept(piece: str) -> str:
     """Return a piece with all that must not be broken as one word each."""
-    piece = re.sub(r"`[^`]*`", lambda code: whole(code[0]), piece)
-    piece = _PLACE.sub(lambda place: whole(place[0]), piece)
-    for found in _COMMAND.finditer(piece):
-        if found["word"] is None or _is_command(found["word"]):
-            return _with_data(piece[: found.start()]) + whole(piece[found.start() :])
-    return _with_data(piece)
+    values: _Values | None = None
+    parts, at = list[str](), 0
+    while found := _PIECE.search(piece, at):
+        start, end = found.span()
+        if found["command"]:
+            if found["word"] is None or _is_command(found["word"]):
+                rest = _REST.match(piece, end)
+                end = rest.end() if rest else end
+        elif found["value"]:
+            values = values or _Values(piece)
+            end = values.end(start)
+        parts += piece[at:start], whole(piece[start:end])
+        at = end
+    return "".join([*parts, piece[at:]])
 
 
 def _is_command(word: str) -> bool:
@@ -107,18 +125,36 @@ def _is_command(word: str) -> bool:
     return word in COMMANDS
 
 
-def _with_data(piece: str) -> str:
-    """Return a piece with each JSON or YAML value in it as one word; one that was shortened goes to its end."""
-    at = 0
-    while found := _VALUE.search(piece, at):
-        start = found.start()
-        if found[0] == '"' and start:
-            at = start + 1  # a quotation in a sentence
-            continue
-        try:
-            _, end = json.JSONDecoder().raw_decode(piece, start)
-        except ValueError:
-            end = len(piece) if piece.endswith("…") else max(start, piece.find("}", start)) + 1
-        piece = piece[:start] + whole(piece[start:end]) + piece[end:]
-        at = end
-    return piece
+class _Values:
+    """The JSON and YAML values of one line: where each of them ends. What it reads, it reads once."""
+
+    def __init__(self, line: str) -> None:
+        self._line, self._tries = line, _TRIES
+
+    def end(self, start: int) -> int:
+        """Return the end of the value that begins at *start*; one that was shortened goes to its dots."""
+        if self._tries:
+            try:
+                return json.JSONDecoder().raw_decode(self._line, start)[1]
+            except (ValueError, RecursionError):  # no JSON, or deeper than Python can read
+                self._tries -= 1
+        if start in self._closed:
+            return self._closed[start]
+        at = bisect_right(self._cuts, start)
+        return self._cuts[at] if at < len(self._cuts) else start + 1
+
+    @cached_property
+    def _closed(self) -> dict[int, int]:
+        """Where each bracket is closed."""
+        closed, opened = dict[int, int](), list[tuple[int, str]]()
+        for found in _NESTED.finditer(self._line):
+            sign = found[0]
+            if sign in ("[", "{"):
+                opened.append((found.start(), "]" if sign == "[" else "}"))
+            elif opened and sign == opened[-1][1]:
+                closed[opened.pop()[0]] = found.end()
+        return closed
+
+    @cached_property
+    def _cuts(self) -> list[int]:
+        return [found.end() for found in _SHORTENED.finditer(self._line)]

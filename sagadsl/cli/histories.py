@@ -18,6 +18,7 @@ from sagadsl.cli.near_names import note_near_name
 from sagadsl.cli.operate import connected
 from sagadsl.cli.options import common, connection, modules, no_plugins, output, settings_of, with_options
 from sagadsl.cli.serving import own_activities
+from sagadsl.columns import whole
 from sagadsl.errors import reason_of
 from sagadsl.immutable import Immutable
 from sagadsl.plugins.catalogue import Catalogue
@@ -142,7 +143,7 @@ def export(*, id: str | None, run: str | None, to: str, chosen: ChosenRuns, flag
 
     written = connected(flags, work)
     files = [{"id": saga, "run_id": run_id, "file": path} for saga, run_id, path in written]
-    screen.result({"folder": to, "histories": files}, "\n".join(path for _, _, path in written))
+    screen.result({"folder": to, "histories": files}, "\n".join(whole(path) for _, _, path in written))
     _say_limit(len(written), chosen)
     if not written:
         screen.note("no run of a saga is chosen by that")
@@ -289,7 +290,7 @@ def _page(found: Sequence[Replayed], lacks: dict[str, list[str]]) -> list[str]:
             continue
         version = "" if each.saga is None else each.saga.version
         sign = "✓" if each.is_same else "✗"
-        lines.append(f" {sign} {each.id}  {each.name} {version}".rstrip() + f"  run {each.run_id}")
+        lines.append(f" {sign} {whole(each.id)}  {each.name} {version}".rstrip() + f"  run {each.run_id}")
         if not each.is_same:
             lines += [f"   event {each.event}: {each.problem}"]
             lines += [f"   recorded there: {', '.join(each.recorded)}"] if each.recorded else []

@@ -23,6 +23,7 @@ from sagadsl.cli import screen
 from sagadsl.cli.fitted import width_of
 from sagadsl.cli.near_names import note_near_name
 from sagadsl.cli.options import with_options
+from sagadsl.columns import whole
 from sagadsl.errors import SagadslError, reason_of
 from sagadsl.immutable import Immutable
 from sagadsl.status.lines import OPEN_BY_ITSELF, one_line
@@ -221,7 +222,7 @@ def _preview(what: str, meant: Sequence[Addressee], choice: Choice, *, already: 
     if len(kinds) > _EXAMPLES:
         screen.say(f"         and {len(kinds) - _EXAMPLES} more kinds")
     for each in meant[:_EXAMPLES]:
-        screen.say(f"  {each.id}{f' {each.path}' if each.path else ''}")
+        screen.say(f"  {whole(each.id)}{f' {each.path}' if each.path else ''}")
     if len(meant) > _EXAMPLES:
         screen.say(f"  and {len(meant) - _EXAMPLES} more")
     if choice.unanswered:

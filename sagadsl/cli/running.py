@@ -162,7 +162,7 @@ async def execute(
             _header(started, place)
             if leave is Leave.AT_ONCE:
                 known = {"id": started.id, "run_id": started.run_id, "name": started.name}
-                screen.result({**known, "task_queue": started.task_queue}, started.id)
+                screen.result({**known, "task_queue": started.task_queue}, whole(started.id))
                 return 0
             if leave is Leave.ANSWERED:
                 code = await _answered(client, started, place, interrupts, secrets=order.shows_secrets)
@@ -218,8 +218,8 @@ async def _serve(
 
 
 def _header(started: sagas.Started, place: RunsOn) -> None:
-    url = f"   {place.ui}/namespaces/{place.settings.namespace.value}/workflows/{started.id}" if place.ui else ""
-    screen.note(f"{started.name}   id {started.id}{url}")
+    url = f"   {place.ui}/namespaces/{place.settings.namespace.value}/workflows/{whole(started.id)}" if place.ui else ""
+    screen.note(f"{started.name}   id {whole(started.id)}{url}")
     if started.earlier:
         screen.note(f"the run before under this id has {_EARLIER.get(started.earlier, 'ended')}; {_ANEW}")
 

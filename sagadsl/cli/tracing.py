@@ -77,7 +77,9 @@ def trace(*, id: str, run: str | None, actions: bool, show_secrets: bool, flags:
 
 def _tree(found: Picture, traced: Trace) -> Iterator[str]:
     status = found.status
-    yield f"{status['name']} {status.get('version', '')}".rstrip() + f"   id {status['id']}   {status['status']}"
+    yield (
+        f"{status['name']} {status.get('version', '')}".rstrip() + f"   id {whole(status['id'])}   {status['status']}"
+    )
     if traced.lacks_beginning:
         yield "  the server has deleted the first runs of this saga: its input and their calls are not known any more"
     else:

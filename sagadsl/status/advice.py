@@ -60,7 +60,7 @@ def page(
     A command with words behind it is one word (``columns.whole``) until it is shown.
     """
     name = f"{status['name']} {status.get('version', '')}".rstrip()
-    yield f"{name}   id {status['id']}   {status['status']}"
+    yield f"{name}   id {whole(status['id'])}   {status['status']}"
     yield from trouble(status)
     if status.get("reset"):
         yield f"{was_reset(status['reset'])}; {since_reset(status['reset'])}"

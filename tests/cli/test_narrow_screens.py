@@ -11,7 +11,7 @@ import pytest
 
 from sagadsl.cli.commands import COMMANDS
 from sagadsl.cli.fitted import fit
-from sagadsl.columns import table
+from sagadsl.columns import table, whole
 from tests.cli.screens import commands_in, piped, shown, too_wide, words
 from tests.cli.shell import SAGADSL, environment, inside, ready, sagadsl
 from tests.cli.shop import lay_out_trips
@@ -141,8 +141,8 @@ def _fits(folder: Path, commands: list[str], columns: int) -> None:
     for command, narrow, wide in zip(commands, shown(commands, folder, columns), piped(commands, folder), strict=True):
         assert list(too_wide(narrow, columns)) == [], f"{command}: too wide\n{narrow}"
         if command.startswith(HEADED):
-            whole, found = ({word.strip(":") for word in words(text)} for text in (wide, narrow))
-            assert found <= whole, f"{command}: cut\n{narrow}"
+            all_words, found = ({word.strip(":") for word in words(text)} for text in (wide, narrow))
+            assert found <= all_words, f"{command}: cut\n{narrow}"
         else:
             assert words(narrow) == words(wide), f"{command}: cut\n{narrow}"
         broken = [each for each in commands_in(wide) if each not in narrow]
@@ -271,6 +271,31 @@ def test_prose_ends_at_words_and_what_is_copied_stays_in_one_piece() -> None:
         "    a longer name",
     ]
     assert fit(advice, None) == advice
+
+
+def test_two_blanks_inside_of_what_is_copied_separate_nothing() -> None:
+    sent = '{"note": "the end of a sentence.  And the next one"}'
+    assert fit(f"   ok   {sent}   12ms", 40).split("\n") == [f"   ok   {sent}", "     12ms"]
+    command = "sagadsl retry 'order  7' charge --why \"it's  paid\""
+    assert fit(f"   {command}   does it again", 40).split("\n") == [f"   {command}", "     does it again"]
+    code = "`a  name with many blanks  in it`"
+    assert fit(f"there is no saga with the name {code} here", 40).split("\n")[1:] == [f"  {code} here"]
+    yaml = "{a: {b: 1}, c: 'x  y',  d: [1, 2]}"
+    assert fit(f"sent {yaml} and more", 30).split("\n") == ["sent", f"  {yaml}", "  and more"]
+    cut = '{"note": "a sentence.  And the half of…'
+    assert fit(f"sent {cut}   12ms", 30).split("\n") == [f"sent {cut}", "  12ms"]
+
+
+def test_a_saga_whose_id_has_blanks_is_copied_from_a_table_in_one_piece() -> None:
+    found = f"✗  {'an order ' * 8}7"
+    rows = [(whole(found), "order 1.0.0", "failed"), (whole("✓  b"), "order 1.0.0", "completed")]
+    assert fit("\n".join(table(rows, 40)), 40).split("\n")[0] == found
+
+
+@pytest.mark.parametrize("sign", ["[", "[ ", "{a ", "[1, ", '{"a": " ', '{"a": "b… ', "{' ", 'sagadsl run \\"'])
+def test_what_only_looks_like_data_is_shown_and_takes_no_time(sign: str) -> None:
+    text = "error: " + sign * 20_000
+    assert fit(text, 80).split() == text.split()
 
 
 def test_a_table_narrows_in_every_row_alike() -> None:
