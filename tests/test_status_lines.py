@@ -226,6 +226,16 @@ def test_the_time_left_is_shown_of_the_saga_and_of_a_step_that_waits() -> None:
     assert lines[4].endswith("(in 1m05s)")
 
 
+def test_what_the_server_has_ended_takes_no_longer_and_waits_for_nothing() -> None:
+    asked = _step("ask", "cancelled", 0, kind="wait_for", due_at=_at(75))
+    ended = _status("terminated", asked, closed_at=_at(3))
+
+    lines = list(page(ended, {}, NOW))
+
+    assert not [line for line in lines if "(in " in line]
+    assert [line.split()[-1] for line in lines if " ask " in line] == ["3.0s"]
+
+
 def test_a_held_saga_whose_timeout_has_passed_says_what_its_resumption_begins() -> None:
     """B14."""
     status = _status("paused", paused=True, timed_out=True, timeout_at=None)

@@ -134,6 +134,7 @@ _TOLD_BY_WORKERS: Data = {
     "part": {"type": "object"},
     "source": {"const": "history"},
     "close_status": TEXT,
+    "closed_at": TEXT,
     "task_queue": TEXT,
     "held": _SENDER,
     "workers": object_of({}, deployment=TEXT, build_id=TEXT, versioning=TEXT),

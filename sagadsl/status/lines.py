@@ -145,6 +145,8 @@ def rows(
         tried: The numbers of attempts of ended calls, by call id, where the history tells more than the status.
     """
     steps = status.get("steps", ())
+    if status.get("closed_at"):  # the server has ended it: what ran ended then, and what was due never comes
+        now = moment(status["closed_at"])
     under_way: dict[str, PendingAttempt] = {}  # by line: a repeated call belongs to the same line
     for call, attempt in attempts.items():
         under_way.setdefault(parse_call(call).line, attempt)
@@ -156,6 +158,8 @@ def rows(
     undone.sort(key=lambda pair: pair[0])  # a compensation that never began has no time: it comes last
     actions = status.get("actions", ())
     lines = forward + [_undo(step, actions, under_way, now) for _, step in undone]
+    if status.get("closed_at"):
+        lines = [replace(line, wait=None) for line in lines]
     notes = _notes(status.get("children", ()))
     return [_with_child(line, notes) for line in lines] if notes else lines
 

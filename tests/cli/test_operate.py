@@ -260,6 +260,8 @@ def test_a_signal_lets_a_saga_go_on_and_pause_holds_it(shop: Shop) -> None:
 
 def test_terminate_undoes_nothing_says_so_and_wants_to_be_asked_for(shop: Shop) -> None:
     saga = shop.start(_id("terminated"), wait="true")
+    shop.until(saga, lambda found: bool(found["waiting_for"]))
+    assert "(in " in shop.run("status", saga).out
     refused = shop.run("terminate", saga)
     assert refused.code == 2
     assert "undoes nothing; `sagadsl cancel" in refused.err
@@ -270,7 +272,9 @@ def test_terminate_undoes_nothing_says_so_and_wants_to_be_asked_for(shop: Shop) 
     assert shop.run("result", saga) == Ran(
         14, "", "✗ terminated; nothing more is undone (exit 14)\n   reason: a test (ann)\n"
     )
-    assert shop.status(saga)["status"] == "terminated"
+    ended = shop.status(saga)
+    assert (ended["status"], "closed_at" in ended) == ("terminated", True)
+    assert "(in " not in shop.run("status", saga).out
 
 
 @pytest.mark.parametrize(

@@ -149,6 +149,8 @@ def told(described: Described, answer: dict[str, Any]) -> dict[str, Any]:
     closed = described.status
     if closed in ("terminated", "timed_out"):
         answer = cut(answer, closed)
+        if described.close_time is not None:
+            answer |= {"closed_at": described.close_time.isoformat()}
     return answer | {"close_status": closed, "task_queue": described.task_queue}
 
 
