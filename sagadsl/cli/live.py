@@ -9,10 +9,10 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import accumulate
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
@@ -27,13 +27,16 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions
     from rich.live import Live
     from rich.segment import Segment
-    from rich.text import Text
 
     from sagadsl.temporal.read.following import Picture
 
 _HIDDEN = frozenset({"pending", "not_started"})
 _ROOM = 4
 """Lines of the terminal that are kept free for other things."""
+
+
+Drawn = tuple[StatusRow, list[str]]
+"""A row with its lines."""
 
 
 class LiveView(Protocol):
@@ -126,22 +129,20 @@ class Terminal:
         self._options, self._no_worker, self._color = options, no_worker, color
         console = Console(stderr=True, no_color=not color, highlight=False)
         self._live: Live = Live(console=console, auto_refresh=False, vertical_overflow="crop")
-        self._last: tuple[Text, list[str]] | None = None
+        self._last: tuple[Unbroken, list[str]] | None = None
         self._restore = _without_control_signs()
         self._live.start()
 
     def show(self, picture: Picture) -> None:
         from rich.console import Group
-        from rich.text import Text
 
         width = width_of(sys.stderr)
         below = footer(picture, self._options, self._no_worker)
-        under = Unbroken([part for line in below for part in fit(line, width).split("\n")], width, self._color)
+        advice = [(part, {"fg": "yellow"}) for line in below for part in fit(line, width).split("\n")]
+        under = Unbroken(advice, width, self._color)
         height = shutil.get_terminal_size().lines - _ROOM
-        page = Text("\n", no_wrap=True).join(
-            Text("\n".join(lines), style="dim" if row is None else COLOURS.get(row.state, "dim"))
-            for row, lines in fitting(picture_rows(picture), max(height - under.height, height // 2), width)
-        )
+        listed = fitting(picture_rows(picture), max(height - under.height, height // 2), width)
+        page = Unbroken([(line, _style(row)) for row, lines in listed for line in lines], width, self._color)
         self._last = page, below
         self._live.update(Group(page, under) if below else page, refresh=True)
 
@@ -168,24 +169,34 @@ class Unbroken:
     empty ones, and then the text as if it moved the cursor alone: up to the first of them, and on from there.
     """
 
-    def __init__(self, lines: list[str], width: int | None, color: bool) -> None:
-        self._lines = [(line, -(-columns_of(line) // width) or 1 if width else 1) for line in lines]
+    def __init__(self, lines: Sequence[tuple[str, Mapping[str, Any]]], width: int | None, color: bool) -> None:
+        self._lines = [(line, style, _height(line, width)) for line, style in lines]
         self._color = color
 
     @property
     def height(self) -> int:
         """How many lines of the terminal they take."""
-        return sum(height for _, height in self._lines)
+        return sum(height for _, _, height in self._lines)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
         from rich.segment import ControlType, Segment
 
-        for line, height in self._lines:
-            shown = click.style(line, fg="yellow") if self._color else line
+        for line, style, height in self._lines:
+            shown = click.style(line, **style) if self._color else line
             yield from (Segment.line() for _ in range(height - 1))
             up = f"\x1b[{height - 1}A" if height > 1 else ""
             yield Segment(f"{up}\r{shown}", control=[(ControlType.CURSOR_UP, height - 1)])
             yield Segment.line()
+
+
+def _style(row: StatusRow | None) -> Mapping[str, Any]:
+    colour = None if row is None else COLOURS.get(row.state)
+    return {"dim": True} if colour is None else {"fg": colour}
+
+
+def _height(line: str, width: int | None) -> int:
+    """Return how many lines of a terminal *line* takes."""
+    return max(1, -(-columns_of(line) // width)) if width else 1
 
 
 def _without_control_signs() -> Callable[[], None]:
@@ -232,15 +243,17 @@ def fitting(lines: list[StatusRow], height: int, width: int | None = None) -> li
     ones. A line that says how many others there are is no row."""
     columns = widths(lines)
     drawn = [(row, in_lines(row, columns, width)) for row in lines]
-    if height < 2 or sum(len(each) for _, each in drawn) <= height:
+    tall = [sum(_height(line, width) for line in each) for _, each in drawn]
+    if height < 2 or sum(tall) <= height:
         return [*drawn]
-    begun = [each for each in drawn if each[0].state not in _HIDDEN]
-    are_too_many = sum(len(each) for _, each in begun) >= height
-    kept = _first(begun[::-1], height - 1)[::-1] if are_too_many else _first(drawn, height - 1)
+    sized = [*zip(drawn, tall, strict=True)]
+    begun = [each for each in sized if each[0][0].state not in _HIDDEN]
+    are_too_many = sum(high for _, high in begun) >= height
+    kept = _first(begun[::-1], height - 1)[::-1] if are_too_many else _first(sized, height - 1)
     return [(None, [f" … {len(lines) - len(kept)} more lines"]), *kept]
 
 
-def _first(drawn: list[tuple[StatusRow, list[str]]], height: int) -> list[tuple[StatusRow, list[str]]]:
-    """Return the first rows, up to so many lines."""
-    ends = accumulate(len(each) for _, each in drawn)
-    return [row for row, end in zip(drawn, ends, strict=True) if end <= height]
+def _first(sized: list[tuple[Drawn, int]], height: int) -> list[Drawn]:
+    """Return the first rows, up to so many lines; each comes with how many it takes."""
+    ends = accumulate(high for _, high in sized)
+    return [row for (row, _), end in zip(sized, ends, strict=True) if end <= height]

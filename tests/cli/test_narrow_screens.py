@@ -12,9 +12,9 @@ import pytest
 from sagadsl.cli.commands import COMMANDS
 from sagadsl.cli.fitted import fit
 from sagadsl.columns import table, whole
-from tests.cli.screens import commands_in, piped, shown, too_wide, words
+from tests.cli.screens import commands_in, piped, seen, shown, too_wide, words
 from tests.cli.shell import SAGADSL, environment, inside, ready, sagadsl
-from tests.cli.shop import lay_out_trips
+from tests.cli.shop import lay_out, lay_out_trips
 from tests.cli.terminal import at_terminal
 from tests.cli.test_live import read_terminal
 from tests.conftest import Server
@@ -92,7 +92,14 @@ HEADED = ("validate order.saga.yaml --explain-timing", "validate order.saga.yaml
 """Tables with a head, whose words repeat where a screen is narrow."""
 
 OF_ALL = ("list", "list --status failed --name nosuch", "incidents", "schedule list")
-OF_EACH = ("status {id}", "trace {id}", "explain-run {id}", "result {id} --timeout 0.2")
+OF_EACH = ("status {id}", "trace {id}", "explain-run {id}")
+RESULT = {
+    **dict.fromkeys(
+        ("completed", "compensated", "skipped", "terminated", "paused"), f"result {{id}} --timeout {PATIENCE:g}"
+    ),
+    "waiting": "result {id} --timeout 0.2",
+}
+"""A time that decides nothing for those that have an answer, and one that surely ends for the one that has none."""
 OF_TWO = (
     "query {id} progress",
     "signal {id} --list",
@@ -127,7 +134,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_command_is_looked_at() -> None:
-    walked = {line.split()[0] for line in (*ALONE, *OF_ALL, *OF_EACH, *OF_TWO)}
+    walked = {line.split()[0] for line in (*ALONE, *OF_ALL, *OF_EACH, *RESULT.values(), *OF_TWO)}
     assert set(COMMANDS) - walked - ELSEWHERE == set()
 
 
@@ -192,6 +199,7 @@ def test_every_command_about_sagas_fits_its_screen(
     folder: Path, server: Server, sagas: dict[str, str], columns: int
 ) -> None:
     asked = [*OF_ALL, *(line.format(id=id) for line in OF_EACH for id in sagas.values())]
+    asked += [line.format(id=sagas[word]) for word, line in RESULT.items()]
     asked += [line.format(id=sagas[word]) for line in OF_TWO for word in ("waiting", "terminated")]
     asked += ["doctor order.saga.yaml --task-queue a-task-queue-of-which-nobody-knows", "replay histories --no-plugins"]
     _fits(folder, [f"{line} --address {server.address}" for line in asked], columns)
@@ -252,6 +260,25 @@ def test_a_saga_that_is_followed_leaves_whole_words(folder: Path, server: Server
     assert "…" not in text
 
 
+@pytest.mark.temporal
+def test_a_step_whose_name_is_wider_than_the_screen_is_shown_to_its_end(tmp_path: Path, server: Server) -> None:
+    name = "approve_the_refund_of_the_customer_in_the_other_country"
+    made = lay_out(tmp_path)
+    file = made / "order.saga.yaml"
+    file.write_text(file.read_text().replace("id: ship", f"id: {name}").replace("steps.ship", f"steps.{name}"))
+    saga = f"long-{os.urandom(4).hex()}"
+    served = ("--task-queue", saga, "--address", server.address)
+    env = environment(TERM="xterm-256color", COLUMNS="40", LINES="40")
+    with ready([*SAGADSL, "worker", ".", *served], made):
+        line = ("run", "order.saga.yaml", "--set", "order=1", "--id", saga, *served)
+        with at_terminal(line, made, env) as (process, terminal):
+            text = read_terminal(terminal, lambda text: False)
+            assert process.wait(PATIENCE) == 0, text
+    lines = seen(text, 40)
+    assert "".join(lines).count(name) == 1, text
+    assert [each.split()[1] for each in lines if each.startswith(" ✓ ")][:1] == ["charge"], text
+
+
 def test_a_line_where_no_terminal_shows_it_stays_one_line(folder: Path) -> None:
     ran = sagadsl("validate", "../wrong/wrong.saga.yaml", "--format", "concise", cwd=folder, env={"COLUMNS": "40"})
     assert len(ran.out.splitlines()) == 7
@@ -283,7 +310,7 @@ def test_two_blanks_inside_of_what_is_copied_separate_nothing() -> None:
     yaml = "{a: {b: 1}, c: 'x  y',  d: [1, 2]}"
     assert fit(f"sent {yaml} and more", 30).split("\n") == ["sent", f"  {yaml}", "  and more"]
     cut = '{"note": "a sentence.  And the half of…'
-    assert fit(f"sent {cut}   12ms", 30).split("\n") == [f"sent {cut}", "  12ms"]
+    assert fit(f"sent {cut}   12ms", 30).split("\n") == ["sent", f"  {cut}", "  12ms"]
 
 
 def test_a_saga_whose_id_has_blanks_is_copied_from_a_table_in_one_piece() -> None:
