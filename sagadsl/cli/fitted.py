@@ -30,8 +30,8 @@ _PIECE = re.compile(
 """Where a piece begins that no line breaks; a quotation in a sentence is none."""
 _REST = re.compile(r"(?>\\.|(?<!\w)'[^']*'|(?<!\w)\"(?:\\.|[^\"\\])*\"| (?! )|[^ ])*")
 """The rest of a command: up to two blanks that do not stand in quotes."""
-_NESTED = re.compile(r"\"(?:\\.|[^\"\\])*\"|\\.|(?<=[\[{,: ])'[^']*'(?=[\]},: ]|$)|[\[\]{}]")
-_SHORTENED = re.compile(r"…(?= {2}|$)")
+_NESTED = re.compile(r"\"(?:\\.|[^\"\\])*\"|\\.|(?<=[\[{,: ])'[^']*'(?=[\]},: ]|\Z)|[\[\]{}]")
+_SHORTENED = re.compile(r"…(?= {2}|\Z)")
 _TRIES = 100
 """How many things in one line may look like JSON and be none: those after them are not read, to save time."""
 

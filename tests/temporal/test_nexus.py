@@ -396,7 +396,7 @@ def test_the_status_says_that_the_server_holds_operations_back(server: Server) -
 
     async def look(made: Stage, started: Started) -> None:
         async with asyncio.timeout(PATIENCE):
-            while not held:
+            while not any("the connection broke" in each for each in held):  # one that never went out has no error
                 found = await following.picture(made.client, started.id)
                 held.extend(each.failure for each in found.attempts.values() if "held back" in each.failure)
                 await asyncio.sleep(0.05)
@@ -409,8 +409,7 @@ def test_the_status_says_that_the_server_holds_operations_back(server: Server) -
         lambda to: saga({"id": "all", "for_each": loop, "steps": [nexus("pay", "charge", to)]}),
         act=look,
     )
-    assert held[0].startswith("held back by the server: ")
-    assert "the connection broke" in held[0]
+    assert all(each.startswith("held back by the server: ") for each in held)
 
 
 def test_what_a_killed_run_has_called_over_nexus_is_undone_by_the_run_that_takes_it_up(server: Server) -> None:

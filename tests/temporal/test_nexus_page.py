@@ -104,7 +104,7 @@ def test_an_endpoint_that_is_deleted_stops_a_saga_until_it_is_there_again(server
     definition = saga(nexus("one", "charge", name), wait, nexus("two", "charge", name))
 
     async def delete(made: Stage, started: Started) -> None:
-        await made.until_status(started, lambda found: any(each["status"] == "running" for each in found["steps"]))
+        await made.until_status(started, lambda found: "go" in found["waiting_for"])
         await delete_endpoint(made.client, name)
         await sagas.signal(made.client, started.id, "go")
         stuck = f'the worker cannot go on: BadScheduleNexusOperationAttributes: endpoint "{name}" not found'
