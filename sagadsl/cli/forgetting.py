@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from sagadsl.cli import screen
 from sagadsl.cli.operate import connected, on_saga
-from sagadsl.language.suggest import counted
+from sagadsl.language.suggest import counted, listed
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -80,16 +79,17 @@ def forget(*, id: str, why: str, dry_run: bool, even_open: bool, yes: bool, time
             "name it with `--storage`, or delete them there"
         )
     if found.shared:
+        stay = counted(found.shared, "stored payload stays", "stored payloads stay")
         screen.warn(
-            f"{counted(found.shared, 'stored payload stays', 'stored payloads stay')}, as {_some(found.shared_with)} "
-            "got or gave the same data: forget that, too (a schedule: delete it, and forget its last run)"
+            f"{stay}, as {listed(found.shared_with, _NAMED)} got or gave the same data: forget that, too "
+            "(a schedule: delete it, and forget its last run)"
         )
     for each in found.keepers:
         if each.is_schedule:
             screen.warn(f"schedule `{each.id}` keeps the result for its next run: delete it, or forget that run, too")
     if others := [each.id for each in found.keepers if not each.is_schedule]:
         where = "keeps it in its history" if len(others) == 1 else "keep it in their histories"
-        screen.warn(f"{_some(others)} got or gave the same data, and {where}: forget that, too")
+        screen.warn(f"{listed(others, _NAMED)} got or gave the same data, and {where}: forget that, too")
     if found.left:
         for line in _lines(found.left):
             screen.note(line)
@@ -97,11 +97,6 @@ def forget(*, id: str, why: str, dry_run: bool, even_open: bool, yes: bool, time
         screen.warn(f"[{problem.code}] {problem}: {problem.help}")
         return problem.exit_code
     return 0
-
-
-def _some(ids: Sequence[str]) -> str:
-    named = ", ".join(f"`{each}`" for each in ids[:_NAMED])
-    return named + (f" and {len(ids) - _NAMED} more" if len(ids) > _NAMED else "")
 
 
 def _lines(runs: tuple[KeptRun, ...]) -> list[str]:

@@ -14,6 +14,7 @@ from sagadsl.cli.near_names import note_near_name
 from sagadsl.cli.operate import connected
 from sagadsl.cli.options import common, connection, output
 from sagadsl.columns import whole
+from sagadsl.language.suggest import counted
 from sagadsl.status.incidents import IncidentGroup, grouped
 from sagadsl.status.lines import moment, one_line, spell
 
@@ -86,9 +87,9 @@ def incidents(*, name: str | None, query: str | None, error: str | None, limit: 
         noun = "saga" if found.unanswered == 1 else "sagas"
         screen.note(f"{found.unanswered} more {noun} may wait as well: no worker answers for them")
     for status, number in ended.items():
-        were = f"{number} {'saga was' if number == 1 else 'sagas were'} {status.replace('_', ' ')}"
+        were = f"{counted(number, 'saga that was', 'sagas that were')} {status.replace('_', ' ')}"
         listed = whole(f"sagadsl list --status {status}{screen.tail()}")
-        screen.note(f"{were}, and nobody has taken up their work, which may not be undone: {listed}")
+        screen.note(f"nobody has taken up the work of {were}; it may not be undone: {listed}")
     if found.has_more:
         screen.note("there are more that were not looked at; `--limit`, `--name` and `--query` choose")
     return 0

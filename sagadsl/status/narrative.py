@@ -247,8 +247,8 @@ def _left(status: Mapping[str, Any], calls: Sequence[Mapping[str, Any]], options
     elif left:
         yield f"Still to undo by hand: {_listed(left)}."
     elif status["status"] == "failed" and any(step["status"] == "completed" for step in calls):
-        command = f"sagadsl redrive {quote(status['id'])} --dry-run" + (f" {options}" if options else "")
-        yield f"What it has done stands: `{command}` shows what can still be done."
+        command = _command(f"redrive {quote(status['id'])} --dry-run", options)
+        yield f"What it has done stands: {command} shows what can still be done."
     elif status["status"] not in OPEN:
         yield NOTHING_LEFT
 
@@ -263,11 +263,15 @@ def _left_by_a_kill(status: Mapping[str, Any], calls: Sequence[Mapping[str, Any]
     if doubtful:
         yield f"Nobody knows whether it stands: {_listed(doubtful)}."
     if stands or doubtful:
-        command = f"sagadsl recover {quote(status['id'])}" + (f" {options}" if options else "")
-        yield f"`{command}` undoes what it has done; with `--forward` it finishes it."
+        command = _command(f"recover {quote(status['id'])}", options)
+        yield f"{command} undoes what it has done; with `--forward` it finishes it."
     else:
         is_undone = any(_undo(step).get("status") == "done" for step in calls)
         yield "All that had been done was undone." if is_undone else "Nothing had been done."
+
+
+def _command(words: str, options: str) -> str:
+    return f"`sagadsl {words}" + (f" {options}" if options else "") + "`"
 
 
 def _afterwards(calls: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import subprocess
 import sys
@@ -140,6 +141,23 @@ def test_a_saga_that_was_terminated_offers_nothing_that_cannot_work(shop: Shop) 
         f"`sagadsl recover {runs} {shop.there}` undoes what it has done; with `--forward` it finishes it.",
     ]
     assert "? ship" in shop.run("status", runs).out
+
+
+def test_incidents_says_how_many_sagas_were_killed_and_left(shop: Shop) -> None:
+    """R31: nothing of theirs waits for a person, and what they have done is not undone."""
+    killed = shop.start(f"killed-{uuid.uuid4()}", wait="true")
+    shop.until(killed, lambda status: bool(status.get("waiting_for")))
+    assert shop.run("terminate", killed, "--yes").code == 0
+    chosen = ("--query", f"WorkflowId = '{killed}'")
+    deadline = time.monotonic() + PATIENCE
+    while not (ran := shop.run("incidents", *chosen)).err:  # the index hears of it some time later
+        assert time.monotonic() < deadline, ran
+        time.sleep(0.2)
+
+    assert (ran.code, ran.out) == (0, "no open saga waits for a person\n")
+    said = "nobody has taken up the work of 1 saga that was terminated; it may not be undone"
+    assert ran.err == f"{said}: sagadsl list --status terminated {shop.there}\n"
+    assert json.loads(shop.run("incidents", *chosen, "--json").out)["killed"] == {"terminated": 1}
 
 
 def test_a_run_that_was_reset_says_what_the_first_one_had_undone(shop: Shop) -> None:

@@ -27,6 +27,7 @@ ELSEWHERE = {
     "step": "it is known in compensations only; elsewhere write `steps.<id>`",
     "total": "it is known in `complete_when` only",
 }
+"""The names of the language that only some places can read."""
 
 _OF_WORKER = (
     "no expression reads secrets or variables of a worker: the activity reads them, "
@@ -42,7 +43,6 @@ BORROWED = {
     ),
 }
 """First names of chains in other tools, and what to write instead."""
-"""The names of the language that only some places can read."""
 
 
 def unknown_step(name: str, near: str | None, readable: str) -> Complaint:

@@ -17,7 +17,7 @@ from sagadsl.temporal.read.described import asked, word
 from sagadsl.temporal.read.lineage import first_event, runs_under
 from sagadsl.temporal.read.payloads_of import PayloadsOf
 from sagadsl.temporal.read.scheduled import runs_begun_by, schedule_asked
-from sagadsl.temporal.read.sharers import Sharer, in_namespace
+from sagadsl.temporal.read.sharers import Sharer, in_namespace, sharer_of
 from sagadsl.temporal.refusals import SagaNotFound
 from sagadsl.temporal.wire.arguments import TAKES_UP
 
@@ -59,7 +59,7 @@ async def _kept(client: Client, id: str, run_id: str, but: Collection[str], own:
     info = raw.workflow_execution_info
     if info.execution.run_id in but:
         return []
-    return [Sharer(id, info.type.name if "saga" in info.memo.fields and client.namespace == own else "")]
+    return [sharer_of(info, is_own=client.namespace == own)]
 
 
 async def _goes_on(client: Client, raw: DescribeWorkflowExecutionResponse) -> bool:

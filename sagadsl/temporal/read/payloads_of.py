@@ -25,7 +25,7 @@ Claims = Mapping[tuple[str, str], StorageDriverClaim]
 
 
 class PayloadsOf(Immutable):
-    """Stored payloads of a run.
+    """Stored payloads of a run, and who else has got or given its data.
 
     Attributes:
         hands_on: That with which the next run of its schedule begins: its result, or that of the run before it.
@@ -54,9 +54,12 @@ async def payloads_of(client: Client, id: str, run_id: str) -> PayloadsOf:
             claims.update(claims_in(event))
             until = event.event_time.ToNanoseconds()
             for namespace, execution, refers in _named_in(event):
-                if execution.workflow_id:
-                    others.add((namespace or client.namespace, execution.workflow_id, execution.run_id))
-                    workflows |= {(namespace or client.namespace, execution.workflow_id)} if refers else set()
+                if not execution.workflow_id:
+                    continue
+                place = (namespace or client.namespace, execution.workflow_id)
+                others.add((*place, execution.run_id))
+                if refers:
+                    workflows.add(place)
             if event.HasField("workflow_execution_started_event_attributes"):
                 began = event.workflow_execution_started_event_attributes
                 hands_on = began.last_completion_result
@@ -83,10 +86,8 @@ def _named_in(event: HistoryEvent) -> Iterator[tuple[str, WorkflowExecution, boo
     began = event.workflow_execution_started_event_attributes
     yield began.parent_workflow_namespace, began.parent_workflow_execution, True  # what the run gives, it gets
     refers = any(True for _ in references_in(event))
-    came, sent = (
-        event.workflow_execution_signaled_event_attributes,
-        event.signal_external_workflow_execution_initiated_event_attributes,
-    )
+    came = event.workflow_execution_signaled_event_attributes
+    sent = event.signal_external_workflow_execution_initiated_event_attributes
     if came.input.payloads:
         yield "", came.external_workflow_execution, refers
     if sent.input.payloads:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
+from temporalio.api.workflow.v1 import WorkflowExecutionInfo
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -30,6 +31,11 @@ class Sharer(Immutable):
     id: str
     name: str = ""
     is_schedule: bool = False
+
+
+def sharer_of(info: WorkflowExecutionInfo, *, is_own: bool) -> Sharer:
+    """Return a workflow as a sharer. *is_own*: it is in the namespace of who asks, so that it may be a saga of ours."""
+    return Sharer(info.execution.workflow_id, info.type.name if is_own and "saga" in info.memo.fields else "")
 
 
 @dataclass(slots=True)
@@ -95,9 +101,8 @@ class Sharers:
             info = raw.workflow_execution_info
             run_id = info.execution.run_id
             run = (client.namespace, id, run_id)
-            is_saga = "saga" in info.memo.fields and client.namespace == self.client.namespace
             claims = (await payloads_of(client, id, run_id)).claims
-            self._found[run] = (Sharer(id, info.type.name if is_saga else ""), claims)
+            self._found[run] = (sharer_of(info, is_own=client.namespace == self.client.namespace), claims)
             if word(info.status) not in OPEN:
                 self._settled.add(run)
 
