@@ -167,6 +167,7 @@ def test_a_run_that_has_taken_up_one_that_is_gone_undoes_the_work_of_both(server
             await made.until_status(started, lambda found: "go" in found["waiting_for"])
             await sagas.terminate(made.client, started.id, "killed")
             second = await take_up(made.client, await look(made.client, started.id, "recover", How.FORWARD))
+            await made.until_status(second, lambda found: "go" in found["waiting_for"])  # it has read the first
             await delete(made.client, started.id, started.run_id)
             await sagas.signal(made.client, started.id, "go")
             await made.until_status(second, lambda found: found["waiting_for"] == {"go": ["more"]})
