@@ -1,4 +1,4 @@
-"""The options that say how much a worker does at once, how fast, and on which event loop.
+"""The options that say how much a worker does at once, how fast, and in which threads.
 
 ``[worker]`` of the project may say them, too.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Mapping
+from enum import StrEnum
 from math import inf
 from pathlib import Path
 from typing import Any, TypeVar
@@ -57,6 +58,13 @@ class Pollers(Immutable):
     least: int | None = None
 
 
+class Tasks(StrEnum):
+    """In which thread workflow tasks run: short ones in that of the event loop, or each in another one."""
+
+    AUTO = "auto"
+    THREADS = "threads"
+
+
 class Capacity(Immutable):
     """How much a worker does.
 
@@ -65,6 +73,7 @@ class Capacity(Immutable):
         queue_rate: Activities a second that all workers of a queue begin together.
         cached: The most open sagas of each queue that stay in memory.
         loop: Whose event loop each process runs on.
+        tasks: In which thread its workflow tasks run.
     """
 
     rate: float | None = None
@@ -73,11 +82,13 @@ class Capacity(Immutable):
     pollers: Pollers | None = None
     cached: int = CACHED
     loop: Loop = Loop.AUTO
+    tasks: Tasks = Tasks.AUTO
 
     def options(self) -> dict[str, Any]:
         """Return what ``build_worker`` has to know of it."""
         return {
             "max_cached_workflows": self.cached,
+            "near": self.tasks is Tasks.AUTO,
             "max_activities_per_second": self.rate,
             "max_task_queue_activities_per_second": self.queue_rate,
             # those that come along with a saga's own task would not count
@@ -209,6 +220,7 @@ _READERS: Mapping[str, tuple[str, Callable[[Any], Any], str]] = {
     "pollers": ("pollers", _pollers, _POLLERS),
     "cached": ("cached", lambda value: _count(value, 0, 10_000_000), "a number of sagas"),
     "event_loop": ("loop", Loop, "`auto`, `asyncio` or `uvloop`"),
+    "workflow_tasks": ("tasks", Tasks, "`auto` or `threads`"),
 }
 """What the options and the keys of ``[worker]`` are read to: the field, how, and the form for messages."""
 
@@ -223,6 +235,11 @@ _OPTIONS = (
         "--event-loop",
         metavar="NAME",
         help="On which event loop activities run: auto (uvloop where it is installed), asyncio, or uvloop.",
+    ),
+    click.option(
+        "--workflow-tasks",
+        metavar="WHERE",
+        help="Where the steps of sagas are decided: auto (what is short in the event loop's thread), or threads.",
     ),
     click.option("--max-activities-per-second", metavar="RATE", help="Begin no more activities a second than this."),
     click.option(

@@ -39,10 +39,10 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 from sagadsl.engine.call_errors import QUEUE_BOUND
 from sagadsl.language.schema.validator import without_grammars
 from sagadsl.plugins.catalogue import Catalogue
-from sagadsl.temporal.link.codec import patient_client, stretch_of
+from sagadsl.temporal.link.codec import looks_at_contexts, patient_client, stretch_of
 from sagadsl.temporal.link.release import build_id
 from sagadsl.temporal.run.held import headers_held
-from sagadsl.temporal.run.in_order import InOrder, looks_at_contexts
+from sagadsl.temporal.run.in_order import InOrder
 from sagadsl.temporal.run.knowledge import KNOWLEDGE, Knowledge, NotKnownHere, at_hand
 from sagadsl.temporal.run.lean import of_its_own
 from sagadsl.temporal.run.local_results import headers_with
@@ -60,6 +60,7 @@ from sagadsl.temporal.wire.trusting import distrusted_in
 from sagadsl.temporal.work.activities import worker_activities
 from sagadsl.temporal.work.interceptor import interceptors
 from sagadsl.temporal.work.manifest import manifest
+from sagadsl.temporal.work.near_tasks import NearTasks
 from sagadsl.temporal.work.registry import Registry
 from sagadsl.temporal.work.watched import watching
 from sagadsl.trust.judge import Trust
@@ -130,6 +131,7 @@ def build_worker(
     upgrades: bool = False,
     trust: Trust | None = None,
     signatures: Signatures = NO_SIGNATURES,
+    near: bool = True,
     **more: Any,
 ) -> Worker:
     """Return a worker that hosts sagas, their activities, or both.
@@ -149,6 +151,7 @@ def build_worker(
         upgrades: Sagas that are pinned to this worker's version continue as new on the current one.
         trust: Take only definitions that it takes, whoever brings them; ``None`` takes all.
         signatures: Those of ``definitions``; runs carry them on.
+        near: Run short workflow tasks in the thread of the event loop; ``False`` has the SDK run each in another.
         more: Further options of ``temporalio.worker.Worker``, e.g. ``identity``, ``max_cached_workflows``.
 
     Raises:
@@ -174,6 +177,8 @@ def build_worker(
     if client.data_converter.external_storage is None:
         # Otherwise the SDK makes a task for each payload to look whether it is stored elsewhere.
         more.setdefault("max_workflow_task_external_storage_concurrency", 1)
+    if near:
+        more.setdefault("workflow_task_executor", NearTasks())
     worker = Worker(
         client,
         task_queue=task_queue,

@@ -15,7 +15,7 @@ from temporalio.converter import (
     WithSerializationContext,
 )
 
-from sagadsl.temporal.run.in_order import looks_at_contexts
+from sagadsl.temporal.link.codec import looks_at_contexts
 from tests.conftest import Server
 from tests.engine.scenes import act, plain, saga
 from tests.temporal.play import play

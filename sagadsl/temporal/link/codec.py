@@ -10,7 +10,7 @@ import random
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 from temporalio import activity
 from temporalio.api.common.v1 import Payload
@@ -199,13 +199,51 @@ def _size(payloads: Sequence[Payload]) -> int:
 def patient(converter: DataConverter) -> DataConverter:
     """Return *converter* with its codec in a ``PatientCodec``."""
     codec = patient_codec(converter)
-    return converter if codec is converter.payload_codec else replace(converter, payload_codec=codec)
+    if codec is converter.payload_codec:
+        return converter
+    if type(converter) is not DataConverter:
+        return replace(converter, payload_codec=codec)
+    return _AskedOnce(
+        converter.payload_converter_class,
+        codec,
+        converter.failure_converter_class,
+        external_storage=converter.external_storage,
+    )
 
 
 def patient_codec(converter: DataConverter) -> PatientCodec:
     """Return the codec of *converter* as a ``PatientCodec``, which it may be already."""
     codec = converter.payload_codec
     return codec if isinstance(codec, PatientCodec) else PatientCodec(codec)
+
+
+def looks_at_contexts(converter: DataConverter) -> bool:
+    """Whether a part of *converter* wants to know to what the data belongs; the SDK's own does not."""
+    run = WorkflowSerializationContext(namespace="", workflow_id="")
+    call = ActivitySerializationContext(
+        namespace="",
+        workflow_id="",
+        workflow_type="",
+        activity_type="",
+        activity_id="",
+        activity_task_queue="",
+        is_local=True,
+    )
+    return any(converter.with_context(each) is not converter for each in (run, call))
+
+
+class _AskedOnce(DataConverter):
+    """A converter that finds out once whether a part of it looks at contexts; the SDK's own does for each message."""
+
+    _looks: bool
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "_looks", True)
+        object.__setattr__(self, "_looks", looks_at_contexts(self))
+
+    def with_context(self, context: SerializationContext) -> Self:
+        return super().with_context(context) if self._looks else self
 
 
 def tried_once(converter: DataConverter) -> DataConverter:

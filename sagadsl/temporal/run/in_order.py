@@ -18,13 +18,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation
 from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
-from temporalio.converter import (
-    ActivitySerializationContext,
-    DataConverter,
-    PayloadConverter,
-    SerializationContext,
-    WorkflowSerializationContext,
-)
+from temporalio.converter import PayloadConverter, SerializationContext
 from temporalio.worker import UnsandboxedWorkflowRunner, WorkflowInstance, WorkflowInstanceDetails, WorkflowRunner
 
 from sagadsl.temporal.run.held import HELD_SINCE
@@ -41,21 +35,6 @@ def take_updates_last(rules: int) -> None:
     """Say under which rules this run is, once they are known. Without effect for another runner than ``InOrder``."""
     if rules >= HEARS_IN_ORDER and (take := workflow.extern_functions().get(_TAKE)) is not None:
         take()
-
-
-def looks_at_contexts(converter: DataConverter) -> bool:
-    """Whether a part of *converter* wants to know to what the data belongs; the SDK's own does not."""
-    run = WorkflowSerializationContext(namespace="", workflow_id="")
-    call = ActivitySerializationContext(
-        namespace="",
-        workflow_id="",
-        workflow_type="",
-        activity_type="",
-        activity_id="",
-        activity_task_queue="",
-        is_local=True,
-    )
-    return any(converter.with_context(each) is not converter for each in (run, call))
 
 
 class InOrder(WorkflowRunner):
