@@ -7,10 +7,12 @@ keys, and believes no error of them any more: what the dead worker may have done
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from temporalio.api.enums.v1 import EventType
 
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.runs import Ended
@@ -60,7 +62,15 @@ class Aftermath:
 
 @pytest.fixture(scope="module")
 def aftermath(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Aftermath:
-    return asyncio.run(_kill(server.address, tmp_path_factory.mktemp("crash")))
+    """A worker on a busy machine may record calls before all sagas are where they shall be. Then it begins anew."""
+    for _ in range(5):
+        with contextlib.suppress(RecordedEarly):
+            return asyncio.run(_kill(server.address, tmp_path_factory.mktemp("crash")))
+    raise RecordedEarly
+
+
+class RecordedEarly(Exception):
+    """Calls stand in the history that the dead worker should not have told of."""
 
 
 async def _kill(address: str, folder: Path) -> Aftermath:
@@ -75,7 +85,19 @@ async def _kill(address: str, folder: Path) -> Aftermath:
         ids["idle"] = await made.start("idle", wait=True, fail=True, definition=LOCAL)
         held_at = {"good": "give@after", "refused": "fee@after"}
         await made.replace_killed(ids, {name: held_at.get(name, name.split()[-1]) for name in ids if name != "idle"})
+        for name in ids.keys() - {"idle"}:
+            if await _recorded_before_the_death(made, ids[name]):
+                raise RecordedEarly(name)
         return Aftermath({name: await seen_of(made, saga) for name, saga in ids.items()}, made.bank.problems())
+
+
+async def _recorded_before_the_death(made: Stage, saga: str) -> bool:
+    async for event in made.client.get_workflow_handle(saga).fetch_history_events(wait_new_event=True):
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT:
+            return False
+        if event.event_type == EventType.EVENT_TYPE_MARKER_RECORDED:
+            return True
+    raise AssertionError(f"{saga} has lost no workflow task")
 
 
 async def seen_of(made: Stage, saga: str) -> Seen:

@@ -229,7 +229,14 @@ def looks_at_contexts(converter: DataConverter) -> bool:
         activity_task_queue="",
         is_local=True,
     )
-    return any(converter.with_context(each) is not converter for each in (run, call))
+    parts: tuple[object, ...] = (
+        converter.payload_converter,
+        converter.payload_codec,
+        converter.failure_converter,
+        converter.external_storage,
+    )
+    asked: list[Any] = [each for each in parts if isinstance(each, WithSerializationContext)]
+    return any(part.with_context(each) is not part for part in asked for each in (run, call))
 
 
 class _AskedOnce(DataConverter):
@@ -239,7 +246,6 @@ class _AskedOnce(DataConverter):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "_looks", True)
         object.__setattr__(self, "_looks", looks_at_contexts(self))
 
     def with_context(self, context: SerializationContext) -> Self:
