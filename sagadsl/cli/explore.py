@@ -15,13 +15,14 @@ from sagadsl.cli.files import STDIN
 from sagadsl.cli.fitted import fit
 from sagadsl.cli.installed import Installed
 from sagadsl.cli.options import beginning, common, form, instant_of, modules, no_plugins, output_file
-from sagadsl.cli.saga_input import meant, read_input
+from sagadsl.cli.saga_input import read_input
 from sagadsl.cli.streams import out
 from sagadsl.immutable import replace
 from sagadsl.language.analysis.known import Signature
 from sagadsl.language.loaded import Loaded
 from sagadsl.language.model import Saga
 from sagadsl.language.schema.conform import checker
+from sagadsl.language.schema.meant_keys import meant
 from sagadsl.plugins.cache import Cache
 from sagadsl.plugins.catalogue import Catalogue
 from sagadsl.processes import usual_jobs

@@ -14,12 +14,13 @@ from sagadsl.cli import screen
 from sagadsl.cli.definitions import Definitions, by_name, load_definitions, secrets_in, the_one
 from sagadsl.cli.files import STDIN, find, is_file, is_folder, near_file
 from sagadsl.cli.options import common, connection, modules, output, saga_input, show_secrets
-from sagadsl.cli.saga_input import meant, read_input, untyped
+from sagadsl.cli.saga_input import read_input, untyped
 from sagadsl.cli.serving import calls
 from sagadsl.cli.trusting import project_trust, signed_in
 from sagadsl.language.calls import SagaCall
 from sagadsl.language.loaded import Loaded, file_part
 from sagadsl.language.model import Saga
+from sagadsl.language.schema.meant_keys import meant
 from sagadsl.language.suggest import did_you_mean
 from sagadsl.language.versions import name_and_version, of_version, rank
 from sagadsl.plugins.catalogue import Catalogue

@@ -16,8 +16,7 @@ from typing import Any
 from sagadsl.cli.files import near_file, why_of
 from sagadsl.errors import Worded
 from sagadsl.language.notation.json_text import TYPES, json_type, read_json, whole_texts
-from sagadsl.language.schema.references import target
-from sagadsl.language.suggest import did_you_mean
+from sagadsl.language.schema.meant_keys import alternatives, of_property
 
 _FILE = re.compile(r"[^\s{}\[\]\"'=,]+\.(json|ya?ml)")
 
@@ -130,24 +129,15 @@ def _assign(given: dict[str, Any], assignment: str, schema: Mapping[str, Any] | 
             "write `--set key=value`, or `--set key:=JSON`; `a.b=c` goes deeper",
         )
     target = given
-    inner: Any = schema or {}
+    root = schema or {}
+    inner = [*alternatives(root, root)]
     *parents, last = key.split(".")
     for name in parents:
-        inner = _property(inner, name, schema or {})
+        inner = of_property(inner, name, root)
         target = target.setdefault(name, {})
         if not isinstance(target, dict):
             raise InputUnusable(f"`--set {assignment}`: `{name}` is {_kind(target)}, which has no keys")
-    target[last] = _json(text, f"`--set {key}`") if is_json else _typed(key, text, _property(inner, last, schema or {}))
-
-
-def meant(given: Any, schema: Mapping[str, Any] | None) -> str:
-    """Return which keys were meant by those that an input has and its schema does not, where it lacks a near one."""
-    known = (schema or {}).get("properties", {})
-    if not isinstance(given, dict) or not isinstance(known, Mapping):
-        return ""
-    missing = [key for key in known if key not in given]
-    hints = (did_you_mean(str(key), missing) for key in given if key not in known)
-    return "; ".join(dict.fromkeys(filter(None, hints)))
+    target[last] = _json(text, f"`--set {key}`") if is_json else _typed(key, text, of_property(inner, last, root))
 
 
 def untyped(assignments: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -181,29 +171,6 @@ def _whole(text: str, where: str) -> str:
     except ValueError:
         raise InputUnusable(f"{where} is not UTF-8 text") from None
     return text
-
-
-def _property(schema: Any, name: str, root: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the schemas for property *name*, with references followed; empty when there is none."""
-    found: list[Mapping[str, Any]] = []
-    for each in schema if isinstance(schema, list) else [schema]:
-        for alternative in _alternatives(each, root):
-            keys = alternative.get("properties", {})
-            if name in keys:
-                found += list(_alternatives(keys[name], root))
-            elif isinstance(alternative.get("additionalProperties"), Mapping):
-                found += list(_alternatives(alternative["additionalProperties"], root))
-    return found
-
-
-def _alternatives(schema: Any, root: Mapping[str, Any], depth: int = 0) -> Iterator[Mapping[str, Any]]:
-    if not isinstance(schema, Mapping) or depth > 20:
-        return
-    yield schema
-    yield from _alternatives(target(schema.get("$ref"), root), root, depth + 1)
-    for word in ("anyOf", "oneOf", "allOf"):
-        for each in schema.get(word, ()):
-            yield from _alternatives(each, root, depth + 1)
 
 
 def _types(schema: Mapping[str, Any]) -> Iterator[str]:

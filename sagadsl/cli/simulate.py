@@ -15,12 +15,13 @@ from sagadsl.cli.files import STDIN, near_file, why_of
 from sagadsl.cli.installed import Installed
 from sagadsl.cli.options import beginning, common, form, instant_of, modules, no_plugins, output_file, saga_input
 from sagadsl.cli.outcome import EXIT_CODES
-from sagadsl.cli.saga_input import InputUnusable, meant, read_input
+from sagadsl.cli.saga_input import InputUnusable, read_input
 from sagadsl.language.document import Document, parse
 from sagadsl.language.model import Saga
 from sagadsl.language.notation import durations
 from sagadsl.language.own_errors import SIGNAL_NOT_DELIVERED
 from sagadsl.language.schema.conform import checker
+from sagadsl.language.schema.meant_keys import meant
 from sagadsl.language.suggest import did_you_mean, listed
 from sagadsl.plugins.cache import Cache
 from sagadsl.plugins.catalogue import Catalogue

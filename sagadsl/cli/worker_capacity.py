@@ -145,7 +145,7 @@ def with_capacity(command: Callable[..., R]) -> Callable[..., R]:
 
 def _capacity(given: Mapping[str, Any]) -> Capacity:
     """Join the options and ``[worker]`` of the project. Raises ``SettingsUnusable``, ``SettingsWrong``."""
-    from sagadsl.plugins.settings import table_of
+    from sagadsl.plugins.settings import key_meant, table_of
     from sagadsl.temporal.link.shown import SettingsUnusable
 
     table, file = table_of(Path.cwd())
@@ -154,8 +154,7 @@ def _capacity(given: Mapping[str, Any]) -> Capacity:
     if not isinstance(stored, dict):
         raise SettingsUnusable(f"{origin} is no table")
     if unknown := sorted(stored.keys() - _READERS.keys()):
-        there_are = ", ".join(f"`{name}`" for name in _READERS)
-        raise SettingsUnusable(f"{origin} has `{unknown[0]}`", f"there are {there_are}")
+        raise SettingsUnusable(f"{origin} has `{unknown[0]}`", key_meant(unknown[0], _READERS))
     found: dict[str, Any] = {}
     for name, (field, read, form) in _READERS.items():
         by_option = given[name] is not None

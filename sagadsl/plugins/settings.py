@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -96,13 +97,17 @@ def _check_keys(table: dict[str, Any], file: str) -> None:
 
 
 def _meant(key: str) -> str:
+    return f"`{key}` belongs into `[plugins]`" if key in _OF_PLUGINS else key_meant(key, _KEYS)
+
+
+def key_meant(key: str, known: Iterable[str], otherwise: str = "") -> str:
+    """Return which of the *known* keys of a table was probably meant; else *otherwise*, or which ones there are."""
     from difflib import get_close_matches  # noqa: PLC0415 # only a mistake needs it; authors import no more than this
 
-    if key in _OF_PLUGINS:
-        return f"`{key}` belongs into `[plugins]`"
-    if near := get_close_matches(key, _KEYS, 1, 0.75):
+    names = list(known)
+    if near := get_close_matches(key, names, 1, 0.75):
         return f"did you mean `{near[0]}`?"
-    return f"there are {', '.join(f'`{name}`' for name in _KEYS)}"
+    return otherwise or f"there are {', '.join(f'`{name}`' for name in names)}"
 
 
 def _parsed(text: str, file: str) -> Any:
@@ -130,7 +135,8 @@ def _settings(table: dict[str, Any], file: str) -> PluginSettings:
         raise SettingsWrong(file, "`plugins` of sagadsl is a table with `allow` and `deny`")
     for key in plugins:
         if key not in _OF_PLUGINS:
-            raise SettingsWrong(file, f"unknown key `{key}` in `plugins`; it has `allow` and `deny`")
+            help = key_meant(key, _OF_PLUGINS, "it has `allow` and `deny`")
+            raise SettingsWrong(file, f"unknown key `{key}` in `plugins`", help)
     modules = _names(table.get("modules", []), "modules", file)
     allow = None if "allow" not in plugins else _names(plugins["allow"], "plugins.allow", file)
     return PluginSettings(modules, allow, _names(plugins.get("deny", []), "plugins.deny", file))

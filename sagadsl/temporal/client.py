@@ -27,6 +27,7 @@ from sagadsl.engine.hiding import NO_MARKS, Marks
 from sagadsl.engine.verbs import NEED_A_PATH, Verb
 from sagadsl.immutable import Immutable, replace
 from sagadsl.language.paths import MAX_ID
+from sagadsl.language.schema.meant_keys import meant
 from sagadsl.temporal.link.codec import encoded_size, of_workflow
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.described import describe, describe_open
@@ -146,7 +147,7 @@ async def start(
         )
     name = saga if isinstance(saga, str) else package.saga.name if package else ""
     if package is not None and (problems := await aside(package.check_input, input)):
-        raise InputRefused(name, problems)
+        raise InputRefused(name, problems, meant(input, package.saga.input_schema))
     arguments = [RawValue(to_payload(_sendable(name, input)))]
     if package is not None and not by_name:
         if len(package.raw) > MAX_PAYLOAD_BYTES:

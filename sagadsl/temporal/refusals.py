@@ -347,21 +347,21 @@ class UnknownSignal(SagadslError):
 
 
 class UnfitPayload(SagadslError):
-    """The payload does not fit the signal; nothing was sent."""
+    """The payload does not fit the signal; nothing was sent. *meant* is what was probably meant, if somebody knows."""
 
     code: ClassVar[str] = "SD964"
     exit_code: ClassVar[int] = 2
 
-    def __init__(self, signal: str, problems: tuple[str, ...], *, is_given: bool = True) -> None:
-        super().__init__(signal, problems)
-        self.signal, self.problems, self.is_given = signal, problems, is_given
+    def __init__(self, signal: str, problems: tuple[str, ...], meant: str = "", *, is_given: bool = True) -> None:
+        super().__init__(signal, problems, meant)
+        self.signal, self.problems, self.meant, self.is_given = signal, problems, meant, is_given
 
     def __str__(self) -> str:
         return f"the payload does not fit signal `{self.signal}`: {'; '.join(self.problems)}"
 
     @property
     def help(self) -> str:
-        return "" if self.is_given else "it is sent without a payload; `--payload JSON` gives one"
+        return self.meant if self.is_given else "it is sent without a payload; `--payload JSON` gives one"
 
 
 class NotAwaited(SagadslError):

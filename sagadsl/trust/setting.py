@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sagadsl.plugins.settings import SettingsWrong, table_of
+from sagadsl.plugins.settings import SettingsWrong, key_meant, table_of
 from sagadsl.trust.judge import Trust
 from sagadsl.trust.keys import key_id, public_key
 
@@ -33,9 +33,12 @@ def trust_of(keys: Sequence[str], digests: Sequence[str]) -> Trust | None:
     if "trust" not in table:
         return None
     chosen = table["trust"]
-    if not isinstance(chosen, dict) or (unknown := sorted(chosen.keys() - set(_NAMES))):
-        named = "`trust`" if not isinstance(chosen, dict) else f"`{unknown[0]}` in `trust`"
-        raise SettingsWrong(file, f"{named} cannot be used", "`[trust]` has `keys` and `digests`")
+    known = "`[trust]` has `keys` and `digests`"
+    if not isinstance(chosen, dict):
+        raise SettingsWrong(file, "`trust` cannot be used", known)
+    if unknown := sorted(chosen.keys() - set(_NAMES)):
+        help = key_meant(unknown[0], _NAMES, known)
+        raise SettingsWrong(file, f"`{unknown[0]}` in `trust` cannot be used", help)
     found = {name: _texts(chosen.get(name, []), name, file) for name in _NAMES}
     if not any(found.values()):
         raise SettingsWrong(file, "`[trust]` trusts nothing, so nothing could run", "give it `keys` or `digests`")

@@ -135,6 +135,44 @@ def test_a_misspelt_key_of_the_input_is_told_what_was_meant(folder: Path, comman
     assert "= help: did you mean `item`?\n" in ran.err
 
 
+@pytest.mark.parametrize("command", ["run", "simulate", "explore"])
+def test_a_misspelt_key_inside_the_input_is_told_with_the_keys_above_it(folder: Path, command: str) -> None:
+    """In objects, in lists, behind `$ref` and in one of several alternatives."""
+    (folder / "deep.saga.yaml").write_text(
+        "sagadsl: 1\nname: deep\ninput:\n"
+        "  type: object\n"
+        "  properties:\n"
+        "    to: {anyOf: [{type: 'null'}, {$ref: '#/$defs/address'}]}\n"
+        "    lines: {type: array, items: {type: object, required: [count], properties: {count: {type: integer}}}}\n"
+        "  $defs: {address: {type: object, required: [street], properties: {street: {type: string}}}}\n"
+        "steps:\n  - {id: a, sleep: 1s}\n"
+    )
+    given = '{"to": {"stret": "b"}, "lines": [{"count": 1}, {"cuont": 1}]}'
+    ran = inside(command, "deep.saga.yaml", "-i", given, cwd=folder)
+    assert ran.code == 2
+    assert "= help: did you mean `to.street`?; did you mean `lines[1].count`?\n" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("table", "command", "meant"),
+    [
+        ('[trust]\nkey = ["a.pem"]', "worker", "keys"),
+        ("[worker]\ncache = 5", "worker", "cached"),
+        ('[telemetry]\nlog_fromat = "json"', "list", "log_format"),
+        ('[storage]\nbuckett = "b"', "list", "bucket"),
+        ('[encryption]\nendpont = "https://a.example"', "list", "endpoint"),
+        ('[encryption]\nkeys = [{id = "a", fil = "k"}]', "list", "file"),
+    ],
+)
+def test_a_misspelt_key_in_a_table_of_the_settings_is_told_what_was_meant(
+    folder: Path, table: str, command: str, meant: str
+) -> None:
+    (folder / "sagadsl.toml").write_text(f"{table}\n")
+    ran = inside(command, "--address", "127.0.0.1:1", cwd=folder)
+    assert (ran.code, ran.out) == (2 if table.startswith("[trust]") else 3, "")
+    assert f"= help: did you mean `{meant}`?\n" in ran.err, ran.err
+
+
 def test_a_module_that_breaks_is_one_error_with_its_line(folder: Path) -> None:
     (folder / "hour_broken.py").write_text("import one_that_is_not_there\n")
     checked = _validate(folder, "-m", "hour_broken")
@@ -285,6 +323,8 @@ def test_a_package_that_the_settings_leave_out_is_named(folder: Path) -> None:
             'text stands between quotes: `address = "localhost:7233"`',
         ),
         ('deny = ["a"]', "unknown key `deny`", "`deny` belongs into `[plugins]`"),
+        ('[plugins]\ndenny = ["a"]', "unknown key `denny` in `plugins`", "did you mean `deny`?"),
+        ("[plugins]\ncolour = 1", "unknown key `colour` in `plugins`", "it has `allow` and `deny`"),
         (
             "colour = 1",
             "unknown key `colour`",

@@ -23,6 +23,7 @@ from sagadsl.immutable import Immutable, replace
 from sagadsl.language.model import Saga, WaitFor
 from sagadsl.language.own_errors import COMES_TOO_EARLY, NOT_AWAITED, UNFIT_PAYLOAD, UNKNOWN_SIGNAL
 from sagadsl.language.paths import step_id_in
+from sagadsl.language.schema.meant_keys import meant
 from sagadsl.status.lines import unpause
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.read.described import Described, describe, describe_open
@@ -255,7 +256,8 @@ class _Delivering(Immutable):
         if check is None:
             raise UnknownSignal(self._id, self.asked.name, tuple(package.check_signals))
         if problems := await aside(check, self.asked.payload):
-            raise UnfitPayload(self.asked.name, problems, is_given=self.asked.payload is not None)
+            hint = meant(self.asked.payload, package.saga.signals.get(self.asked.name))
+            raise UnfitPayload(self.asked.name, problems, hint, is_given=self.asked.payload is not None)
         return package
 
     async def _ask(self, query: str, *args: Any) -> Any:

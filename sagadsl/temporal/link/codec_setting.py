@@ -13,11 +13,12 @@ from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit
 
 from sagadsl.immutable import Hidden
-from sagadsl.plugins.settings import table_of
+from sagadsl.plugins.settings import key_meant, table_of
 from sagadsl.temporal.link.keys import KeySource, only_once, source_in, source_of
 from sagadsl.temporal.link.shown import DEFAULT, SettingsUnusable, ShownSetting
 
 KEYS = "SAGADSL_ENCRYPTION_KEYS"
+_OF_TABLE = ("keys", "endpoint", "codec")
 ENDPOINT, AUTH = "TEMPORAL_CODEC_ENDPOINT", "TEMPORAL_CODEC_AUTH"
 
 
@@ -134,8 +135,9 @@ def _of_project(auth: str | None) -> list[CodecSetting]:
     chosen = table["encryption"]
     if not isinstance(chosen, dict):
         raise SettingsUnusable(f"{origin} is no table")
-    if unknown := sorted(chosen.keys() - {"keys", "endpoint", "codec"}):
-        raise SettingsUnusable(f"{origin} has `{unknown[0]}`", "it has one of `keys`, `endpoint`, `codec`")
+    if unknown := sorted(chosen.keys() - set(_OF_TABLE)):
+        help = key_meant(unknown[0], _OF_TABLE, "it has one of `keys`, `endpoint`, `codec`")
+        raise SettingsUnusable(f"{origin} has `{unknown[0]}`", help)
     if len(chosen) != 1:
         raise SettingsUnusable(f"{origin} has {len(chosen)} keys", "it has one of `keys`, `endpoint`, `codec`")
     match chosen:

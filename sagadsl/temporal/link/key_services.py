@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from sagadsl.errors import reason_of
+from sagadsl.plugins.settings import key_meant
 from sagadsl.temporal.link.keys import KeyUnusable
 from sagadsl.temporal.link.remote_codec import NoRedirects
 from sagadsl.trust.loopback import is_loopback
@@ -103,7 +104,8 @@ def vault_transit(id: str, options: Mapping[str, Any]) -> bytes:
 
 def _check(id: str, origin: str, options: Mapping[str, Any], known: frozenset[str]) -> None:
     if unknown := sorted(options.keys() - known):
-        raise KeyUnusable(id, origin, f"its table has `{unknown[0]}`; it may have {', '.join(sorted(known))}")
+        meant = key_meant(unknown[0], sorted(known), f"it may have {', '.join(sorted(known))}")
+        raise KeyUnusable(id, origin, f"its table has `{unknown[0]}`; {meant}")
 
 
 def _wrapped(id: str, origin: str, options: Mapping[str, Any]) -> bytes:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from sagadsl.errors import SagadslError
 from sagadsl.immutable import Hidden, Immutable, field
-from sagadsl.plugins.settings import read_settings
+from sagadsl.plugins.settings import key_meant, read_settings
 from sagadsl.temporal.link.shown import SettingsUnusable
 from sagadsl.temporal.link.sources import SourceUnusable, from_command, from_file
 
@@ -107,9 +107,11 @@ def source_in(table: Any, origin: str) -> KeySource:
     id_ = _checked(table["id"], origin)
     kinds = [kind for kind in KINDS if kind in table]
     if len(kinds) != 1:
+        known = f"it has one of {', '.join(f'`{kind}`' for kind in KINDS)}"
+        unknown = None if kinds else next((name for name in table if name != "id"), None)
         raise SettingsUnusable(
             f"encryption key `{id_}` has {' and '.join(f'`{kind}`' for kind in kinds) or 'no place'} ({origin})",
-            f"it has one of {', '.join(f'`{kind}`' for kind in KINDS)}",
+            known if unknown is None else key_meant(unknown, KINDS, known),
         )
     (kind,) = kinds
     value = table[kind]

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from sagadsl.plugins.settings import table_of
+from sagadsl.plugins.settings import key_meant, table_of
 from sagadsl.temporal.link.shown import DEFAULT, SettingsUnusable, ShownSetting
 
 VARIABLE = "SAGADSL_STORAGE"
@@ -75,6 +75,9 @@ def _of_project() -> StorageSetting:
     chosen = table["storage"]
     if not isinstance(chosen, dict):
         raise SettingsUnusable(f"{origin} is no table")
+    if unknown := sorted(chosen.keys() - {*_OF_FOLDER, *_OF_BUCKET}):
+        named = key_meant(unknown[0], sorted({*_OF_FOLDER, *_OF_BUCKET}))
+        raise SettingsUnusable(f"{origin} has `{unknown[0]}`", named)
     if ("folder" in chosen) == ("bucket" in chosen):
         raise SettingsUnusable(f"{origin} has to name a `folder` or a `bucket`", "one of them, and not both")
     allowed = _OF_FOLDER if "folder" in chosen else _OF_BUCKET

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from sagadsl.immutable import Immutable, replace
-from sagadsl.plugins.settings import table_of
+from sagadsl.plugins.settings import key_meant, table_of
 from sagadsl.temporal.link.shown import DEFAULT, SettingsUnusable, ShownSetting
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
@@ -142,7 +142,7 @@ def _of_project() -> tuple[dict[str, Any], str]:
     known = ", ".join(f"`{each}`" for each in _KEYS)
     for key, value in chosen.items():
         if key not in _KEYS:
-            raise SettingsUnusable(f"{origin} has `{key}`", f"it has {known}")
+            raise SettingsUnusable(f"{origin} has `{key}`", key_meant(key, _KEYS, f"it has {known}"))
         if not isinstance(value, str):
             raise SettingsUnusable(f"`{key}` of {origin} is no text")
     if chosen.get("log_format", "text") not in ("text", "json"):
