@@ -11,6 +11,7 @@ from typing import Any
 
 from sagadsl.diagnostics.findings import Finding, Route
 from sagadsl.immutable import replace
+from sagadsl.language.indentation import misplaced
 from sagadsl.later import compiled_later
 
 MAX_DEPTH = 100
@@ -178,6 +179,10 @@ def explain(error: Any, text: str) -> SyntaxRefused:
         return SyntaxRefused("SD001", message, tab, tab + 1, label="replace this tab by spaces")
     if "nesting" in problem:
         return too_deep(index)
+    before = lines(text[:begin])
+    if found_there := misplaced(lines(text), len(before) - 1, begin, problem):
+        start = found_there.start
+        return SyntaxRefused("SD002", f"YAML: {found_there.message}", start, start + 1, help=found_there.help)
     for part, at_context, message, help in _EXPLAINED:
         if part in problem:
             start = context.index if at_context and context else index

@@ -379,7 +379,9 @@ def test_a_key_without_end_is_no_name() -> None:
         ("a: 'x\nb: 2\n", (1, 4), "a quote opens here and is never closed"),
         ("a: @b\n", (1, 4), "cannot start with `@`"),
         ("a: `b`\n", (1, 4), "cannot start with ```"),
-        ("a: 1\n b: 2\n", (2, 3), "no key can stand here"),
+        ("a: 1\n b: 2\n", (2, 2), "key `b` is indented too far: it begins in column 2, key `a` above it in column 1"),
+        ("a: 1\nb:\n  c: 2\n   d: 3: 4\n", (4, 4), "key `d` is indented too far"),
+        ("a: |\n  text\n b: 2\n", (3, 2), "this does not belong to the mapping above"),
         (" a: 1\nb: 2\n", (2, 1), "starts further left"),
         ("a: - b\n", (1, 4), "a list cannot begin on the line of its key"),
         ('a: "\\d"\n', (1, 5), "an escape that YAML does not know"),
@@ -396,6 +398,47 @@ def test_what_libyaml_says_is_said_in_words_of_use(text: str, where: tuple[int, 
     assert (finding.code, place(read, finding)) == ("SD002", where)
     assert words in finding.message
     assert finding.help
+
+
+STEPS = "steps:\n  - id: a\n    sleep: 1s\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "words"),
+    [
+        (f"{STEPS}    - id: b\n      sleep: 1s\n", (4, 5), "too far: its `-` is in column 5, {above} 3"),
+        (f"{STEPS}   - id: b\n     sleep: 1s\n", (4, 4), "too far: its `-` is in column 4, {above} 3"),
+        (f"{STEPS}      - id: b\n        sleep: 1s\n", (4, 7), "too far: its `-` is in column 7, {above} 3"),
+        (f"{STEPS}    # next\n\n    - id: b\n", (6, 5), "too far: its `-` is in column 5, {above} 3"),
+        (f"{STEPS} - id: b\n   sleep: 1s\n", (4, 2), "too little: its `-` is in column 2, {above} 3"),
+        (
+            "steps:\n  - id: a\n    parallel:\n        - id: x\n          sleep: 1s\n      - id: y\n",
+            (6, 7),
+            "too little: its `-` is in column 7, {above} 9",
+        ),
+        ("steps:\n- id: a\n  sleep: 1s\n  - id: b\n", (4, 3), "too far: its `-` is in column 3, {above} 1"),
+    ],
+)
+def test_an_item_in_another_column_than_its_list_is_told_where_it_belongs(
+    text: str, where: tuple[int, int], words: str
+) -> None:
+    """SD002: libyaml says only what cannot stand there."""
+    read, finding = only(text)
+    above = "that of the items above in column"
+
+    assert (finding.code, place(read, finding)) == ("SD002", where)
+    assert finding.message == f"YAML: this item of a list is indented {words.format(above=above)}"
+    assert finding.help.startswith(f"begin it in column {words[-1]}")
+
+
+def test_a_key_that_is_indented_too_far_is_told_where_it_belongs() -> None:
+    read, finding = only("steps:\n  - id: a\n    activity: x\n      input: {}\n")
+
+    assert (finding.code, place(read, finding)) == ("SD002", (4, 7))
+    assert finding.message == (
+        "YAML: key `input` is indented too far: it begins in column 7, key `activity` above it in column 5"
+    )
+    assert finding.help == "begin it in column 5; to put it below `activity`, take the value of that key away"
 
 
 def test_positions_are_those_of_the_source() -> None:
