@@ -92,7 +92,7 @@ def _saga(text: str) -> Saga:
 
 def known_to(name: str) -> Known:
     """Return what a file of chunks, or the page of a code, may know: activities or sagas, or nothing."""
-    if name in ("activities", "SD401", "SD402", "SD404", "SD406"):
+    if name in ("activities", "SD401", "SD402", "SD404", "SD406", "SD811"):
         return Known(activities={each.name: each for each in (_CHARGE, _REFUND, _COUNT, _MAIL)})
     if name in ("children", "SD204", "SD403"):
         sagas = {each.name: each for each in map(_saga, (_SHIP_ORDER, _SUPERVISE))}

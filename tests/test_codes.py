@@ -57,7 +57,7 @@ def test_the_wrong_example_has_the_finding_and_the_right_one_has_not(code: str, 
         assert bool(explored.summary.violations) == (kind == "Wrong")
         return
     loaded = (
-        read_suite(example, Path("example.saga-test.yaml"))
+        read_suite(example, Path("example.saga-test.yaml"), known_to(code).activities)
         if code.startswith("SD8")
         else load(example, known=known_to(code), folder=PAGES.parent / "examples")
     )

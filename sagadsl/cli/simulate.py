@@ -16,6 +16,7 @@ from sagadsl.cli.installed import Installed
 from sagadsl.cli.options import beginning, common, form, instant_of, modules, no_plugins, output_file, saga_input
 from sagadsl.cli.outcome import EXIT_CODES
 from sagadsl.cli.saga_input import InputUnusable, read_input
+from sagadsl.diagnostics.findings import Severity
 from sagadsl.language.document import Document, parse
 from sagadsl.language.model import Saga
 from sagadsl.language.notation import durations
@@ -115,7 +116,7 @@ def simulate(
     saga = loaded.saga
     assert saga is not None
     sagas = beside(loaded.document.address, loaded.document.text).sagas
-    known = names(saga, sagas)
+    known = names(saga, sagas, activities)
     acted = _mocks(known, mock=mock, file=mocks, fail=fail, lose=lose, delay=delay)
     case = Case(
         "simulate",
@@ -192,7 +193,9 @@ def _mocks(
         name = _whole(known, name)
         data[name] = {**_single(data.get(name)), "delay": length}
     for finding in spelling.mocks(data, known, ()):
-        raise click.UsageError(f"{finding.message}; {finding.help}")
+        if finding.severity is Severity.ERROR:
+            raise click.UsageError(f"{finding.message}; {finding.help}")
+        screen.warn(f"{finding.message}; {finding.help}")
     return parse_mocks(data)
 
 

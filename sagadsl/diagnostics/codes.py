@@ -156,7 +156,9 @@ _SUITES = (
     Code("SD806", "attempt that would end in two ways"),
     Code("SD807", "attempt that a local activity cannot make"),
     Code("SD808", "end that a signal to another saga cannot have"),
+    Code("SD809", "error type that the saga nearly knows", Severity.WARNING),
     Code("SD810", "way that a saga must not go"),
+    Code("SD811", "output that its activity does not give", Severity.WARNING),
 )
 
 _ENVIRONMENT = (

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from enum import Enum, auto
-from typing import assert_never
+from typing import Any, assert_never
 
-from sagadsl.immutable import Immutable, field
+from sagadsl.immutable import Immutable, field, replace
+from sagadsl.language.analysis.known import Signature
 from sagadsl.language.calls import ActivityCall, Call, KeyedCall, SagaCall, Send
 from sagadsl.language.checks.limits import most_rounds
 from sagadsl.language.model import Loop, Place, Saga, Step
@@ -48,12 +49,17 @@ class Names(Immutable):
         steps: The ids of all steps of the saga itself, by the pattern of their paths.
         later: Activities that a later version of the saga calls, see ``all_names``.
         rounds: The most rounds that a loop of the saga itself can have, by the pattern of its paths, if that is known.
+        errors: The error types that somebody names for a call, by its name: its retries, the handlers of its step and
+            of the blocks around it, its activities.
+        outputs: JSON Schemas of the outputs of the activities that declare one, by the activity's name.
     """
 
     calls: Mapping[str, KeyedCall]
     steps: Mapping[str, str]
     later: tuple[str, ...] = ()
     rounds: Mapping[str, int] = field(default_factory=dict)
+    errors: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    outputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def activities(self) -> tuple[str, ...]:
@@ -73,6 +79,24 @@ class Names(Immutable):
     def is_sent(self, name: str) -> bool:
         """Whether this is the name of a signal to another workflow."""
         return isinstance(self.calls.get(pattern_of(name)), Send)
+
+    def errors_of(self, name: str) -> tuple[str, ...]:
+        """Return the error types that somebody names for a call, or for the calls of an activity."""
+        return tuple(dict.fromkeys(type_ for each in self._meant(name) for type_ in self.errors.get(each, ())))
+
+    def outputs_of(self, name: str) -> Mapping[str, Mapping[str, Any]]:
+        """Return the schemas of the outputs of an activity, or of those that a call can call, by the activity's name.
+
+        They are empty when one of them may give anything.
+        """
+        called = {each: None for path in self._meant(name) for each in activities_of(self.calls[path])}
+        names = [name] if name in called else [*called]
+        return {each: self.outputs[each] for each in names} if all(each in self.outputs for each in names) else {}
+
+    def _meant(self, name: str) -> list[str]:
+        """Return the calls that a name means: that of a call, or that of an activity."""
+        path = pattern_of(name)
+        return [each for each, call in self.calls.items() if each == path or name in activities_of(call)]
 
     def is_step(self, path: str) -> bool:
         """Whether a step of the saga can have this path."""
@@ -118,12 +142,19 @@ class Names(Immutable):
         return ""
 
 
-def names(saga: Saga, sagas: Mapping[str, Saga] | None = None) -> Names:
-    """Return the names in a saga; *sagas* are the known child sagas, by name."""
+def names(
+    saga: Saga, sagas: Mapping[str, Saga] | None = None, activities: Mapping[str, Signature] | None = None
+) -> Names:
+    """Return the names in a saga; *sagas* are the known child sagas, by name, and *activities* what is installed."""
     steps = {path_of(place): id_ for id_, place in saga.places.items()}
     loops = {path_of(place): place.step.body for place in saga.places.values() if isinstance(place.step.body, Loop)}
     bounds = {path: most for path, loop in loops.items() if (most := most_rounds(loop, saga)) is not None}
-    return Names(dict(_calls(saga, sagas or {}, ROOT, ())), steps, rounds=bounds)
+    calls = {name: (call, handled) for name, call, handled in _calls(saga, sagas or {}, ROOT, (), ())}
+    errors = {name: _errors(call, handled, activities or {}) for name, (call, handled) in calls.items()}
+    found = Names({name: call for name, (call, _) in calls.items()}, steps, rounds=bounds, errors=errors)
+    signatures = (activities[name] for name in found.activities if name in activities) if activities else ()
+    outputs = {each.name: each.output_schema for each in signatures if each.output_schema is not None}
+    return replace(found, outputs=outputs)
 
 
 def all_names(*several: Names) -> Names:
@@ -132,7 +163,10 @@ def all_names(*several: Names) -> Names:
     steps = {path: id_ for each in reversed(several) for path, id_ in each.steps.items()}
     bounded = [loop for loop in several[0].rounds if all(loop in each.rounds for each in several)]
     rounds = {loop: max(each.rounds[loop] for each in several) for loop in bounded}
-    return Names(calls, steps, tuple(name for each in several[1:] for name in each.activities), rounds)
+    errors = {name: tuple(type_ for each in several for type_ in each.errors.get(name, ())) for name in calls}
+    outputs = {name: schema for each in several for name, schema in each.outputs.items()}
+    later = tuple(name for each in several[1:] for name in each.activities)
+    return Names(calls, steps, later, rounds, errors, outputs)
 
 
 def activities_of(call: KeyedCall) -> tuple[str, ...]:
@@ -148,36 +182,56 @@ def path_of(place: Place) -> str:
     return path_in(path, place.step.id)
 
 
+_Named = tuple[str, KeyedCall, tuple[str, ...]]
+"""A call by its name, with the error types that its saga, and those above it, name for it."""
+
+
+def _errors(call: KeyedCall, handled: tuple[str, ...], activities: Mapping[str, Signature]) -> tuple[str, ...]:
+    declared = (activities[name].errors for name in activities_of(call) if name in activities)
+    return tuple(dict.fromkeys((*handled, *(type_ for each in declared for type_ in each))))
+
+
 def _calls(
-    saga: Saga, sagas: Mapping[str, Saga], inside: str, outer: tuple[str, ...]
-) -> Iterator[tuple[str, KeyedCall]]:
+    saga: Saga, sagas: Mapping[str, Saga], inside: str, outer: tuple[str, ...], above: tuple[str, ...]
+) -> Iterator[_Named]:
     for place in saga.places.values():
         step, path = place.step, path_in(inside, path_of(place))
+        around = (saga.places[block].step for block in place.blocks if block in saga.places)
+        handled = (*above, *(type_ for each in (*around, step) for type_ in _handled(each)))
         if isinstance(step.body, Call):
-            yield from _of_call(step.body, path, sagas, outer)
+            yield from _of_call(step.body, path, sagas, outer, handled)
         if step.probe is not None:
-            yield probe_path(path), step.probe
+            yield probe_path(path), step.probe, step.probe.retry.non_retryable_error_types
         yield from _undos(step, sagas, path, outer)
     for step in saga.on_pause:
         assert isinstance(step.body, ActivityCall)
-        yield path_in(inside, notice_path(None, step.id)), step.body
+        yield path_in(inside, notice_path(None, step.id)), step.body, step.body.retry.non_retryable_error_types
 
 
-def _undos(step: Step, sagas: Mapping[str, Saga], path: str, outer: tuple[str, ...]) -> Iterator[tuple[str, KeyedCall]]:
+def _handled(step: Step) -> tuple[str, ...]:
+    """Return the error types that a step names for what happens in it."""
+    types = [type_ for handler in step.on_error for type_ in handler.types]
+    retried = () if step.retry is None else step.retry.non_retryable_error_types
+    return (*types, *retried, *(each.type for each in step.failed_if))
+
+
+def _undos(step: Step, sagas: Mapping[str, Saga], path: str, outer: tuple[str, ...]) -> Iterator[_Named]:
     actions = step.compensation.actions if step.compensation is not None else ()
     for index, action in enumerate(actions):
         name = undo_path(path, index if len(actions) > 1 else None)
-        yield from _of_call(action.call, name, sagas, outer)
+        yield from _of_call(action.call, name, sagas, outer, action.already_undone)
 
 
 def _of_call(
-    call: Call, path: str, sagas: Mapping[str, Saga], outer: tuple[str, ...]
-) -> Iterator[tuple[str, KeyedCall]]:
+    call: Call, path: str, sagas: Mapping[str, Saga], outer: tuple[str, ...], handled: tuple[str, ...]
+) -> Iterator[_Named]:
     match call:
-        case ActivityCall() | Send():
-            yield path, call
+        case ActivityCall():
+            yield path, call, (*handled, *call.retry.non_retryable_error_types)
+        case Send():
+            yield path, call, handled
         case SagaCall(saga=name):
             if name in sagas and name not in outer:
-                yield from _calls(sagas[name], sagas, path, (*outer, name))
+                yield from _calls(sagas[name], sagas, path, (*outer, name), handled)
         case _:
             assert_never(call)

@@ -1,4 +1,5 @@
-"""Checks the names in a suite: SD802 for each name that no call, step, activity or signal of the saga has.
+"""Checks the names in a suite: SD802 for each name that no call, step, activity or signal of the saga has, SD809 for
+types of errors.
 
 Without this check, a misspelt name would have no effect, and a case that tests nothing would pass. A name may leave out
 the blocks around its step; :func:`written_out` adds them.
@@ -10,12 +11,15 @@ from collections.abc import Collection, Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
-from sagadsl.diagnostics.findings import Finding, Route
+from sagadsl.diagnostics.findings import Finding, Route, Severity
 from sagadsl.immutable import Immutable
+from sagadsl.language.checks.activities import OURS
+from sagadsl.language.notation.error_types import class_name
 from sagadsl.language.own_errors import SIGNAL_NOT_DELIVERED
 from sagadsl.language.paths import is_path_end, is_pattern, pattern_of
-from sagadsl.language.suggest import did_you_mean, listed
+from sagadsl.language.suggest import closest, did_you_mean, listed
 from sagadsl.trial.case import is_time
+from sagadsl.trial.fitting import outputs
 from sagadsl.trial.names import Asks, Names
 
 _WORDS = {
@@ -25,6 +29,10 @@ _WORDS = {
     Asks.STEP: "step",
     Asks.DECISION: "step or compensation",
 }
+
+_NEARLY = 0.85
+"""From this likeness on a type of an error is a misspelt one. Less is like two errors of one kind: `AccountClosed` and
+`AccountFrozen`, of which a case may well say that nobody handles the second."""
 
 
 class NameInCase(Immutable):
@@ -41,6 +49,7 @@ def case(written: Mapping[str, Any], known: Names, signals: Collection[str], rou
     yield from mocks((written.get("given") or {}).get("mocks") or {}, known, (*route, "given", "mocks"))
     yield from _misspelt(_in_case(written), known, route)
     for index, entry in enumerate(written.get("when") or ()):
+        yield from _unlike(entry.get("mocks") or {}, known, (*route, "when", index, "mocks"))
         at = entry["at"]
         if isinstance(at, Mapping) and "waiting" in at:
             yield from _signal(at["waiting"], signals, (*route, "when", index, "at", "waiting"))
@@ -65,6 +74,7 @@ def mocks(written: Mapping[str, Any], known: Names, route: Route) -> Iterator[Fi
             yield from _local(name, attempt, place)
         if known.is_sent(known.whole(Asks.ANY_CALL, name) or name):
             yield from _sent(name, attempt, place)
+    yield from _unlike(written, known, route)
 
 
 def written_out(written: Mapping[str, Any], known: Names) -> dict[str, Any]:
@@ -119,6 +129,28 @@ def _sent(name: str, attempt: Mapping[str, Any], route: Route) -> Iterator[Findi
         message = f"`{name}` sends a signal, for which there is no {found}: it is delivered, or it is not"
         help = f"write `error: {SIGNAL_NOT_DELIVERED}`, or a `delay`"
         yield Finding("SD808", message, route, help=help)
+
+
+def _unlike(written: Mapping[str, Any], known: Names, route: Route) -> Iterator[Finding]:
+    """Yield what no activity of the saga would do, as far as anybody knows: errors and outputs of other types."""
+    yield from _errors(written, known, route)
+    yield from outputs(attempts(written, route), known)
+
+
+def _errors(written: Mapping[str, Any], known: Names, route: Route) -> Iterator[Finding]:
+    """SD809: nearly an error that the saga knows of that call. Nobody handles a misspelt one."""
+    for name, attempt, place in attempts(written, route):
+        whole = known.whole(Asks.ANY_CALL, name) or name
+        named = {class_name(each) for each in known.errors_of(whole)}
+        for keys in (("error",), ("late", "error")):
+            type_ = _inside(attempt, keys[:-1]).get("error") if keys[0] in attempt else None
+            if not isinstance(type_, str) or class_name(type_) in {*named, *OURS} or known.is_sent(whole):
+                continue
+            near = closest(class_name(type_), named, _NEARLY)
+            if near is not None:
+                message = f"the saga knows of no error `{type_}` of `{name}`"
+                help = f"did you mean `{near}`?"
+                yield Finding("SD809", message, (*place, *keys), Severity.WARNING, help=help, focus=type_)
 
 
 def everywhere(written: Mapping[str, Any]) -> Iterator[NameInCase]:

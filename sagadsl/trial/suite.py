@@ -237,7 +237,7 @@ class _Reading:
             sagas,
             loaded.definition,
             {**as_data(self._file(named), sagas.keys() - children.keys()), **children},
-            names(loaded.saga, sagas),
+            names(loaded.saga, sagas, self.activities),
         )
 
     def _refuse(self, named: Any, loaded: Loaded | None, why: str, place: Route) -> None:

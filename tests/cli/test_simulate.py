@@ -130,6 +130,22 @@ def test_a_mistake_in_a_flag_is_named(folder: Path, arguments: tuple[str, ...], 
     assert message in ran.err
 
 
+def test_a_misspelt_error_type_is_warned_of(folder: Path) -> None:
+    """SD809. It may be meant, so the saga is played all the same."""
+    file = folder / "types.saga.yaml"
+    file.write_text(
+        "sagadsl: 1\nname: types\n"
+        "steps: [{id: pay, activity: x.a, retry: {non_retryable_error_types: [CardDeclined]}, compensation: none}]\n"
+    )
+    misspelt = inside("simulate", "--no-plugins", file.name, "--fail", "pay=CardDeclind", cwd=folder)
+    right = inside("simulate", "--no-plugins", file.name, "--fail", "pay=CardDeclined", cwd=folder)
+
+    assert misspelt.err == (
+        "warning: the saga knows of no error `CardDeclind` of `pay`; did you mean `CardDeclined`?\n"
+    )
+    assert (misspelt.code, right.code, right.err) == (10, 10, "")
+
+
 def test_an_input_that_does_not_fit_is_no_run(folder: Path) -> None:
     """SD921, as `run` says it."""
     file = folder / "fitting.saga.yaml"

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sagadsl.diagnostics.findings import Finding
+from sagadsl.diagnostics.findings import Finding, Severity
+from sagadsl.language.analysis.known import Signature
 from sagadsl.trial.suite import read_suite
 from tests.cli.shell import inside
 
@@ -285,6 +286,116 @@ def test_a_mistake_inside_a_misspelt_key_is_told_too(folder: Path) -> None:
         "unknown key `mock` in `cases[0].given`",
         "unknown key `eror` in `cases[0].given.mock.hold`",
     ]
+
+
+ERRORS = """\
+sagadsl: 1
+name: errors
+steps:
+  - id: hold
+    activity: card.hold
+    retry: {non_retryable_error_types: [acme.errors.CardDeclined]}
+    failed_if: {if: "output.no == true", type: Refused}
+    compensation: {activity: card.release, already_undone: [NothingHeld]}
+  - id: lines
+    on_error: [{types: [OutOfStock], then: continue}]
+    for_each: {items: [1]}
+    steps: [{id: pack, activity: card.pack, compensation: none}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("mock", "near"),
+    [
+        ("hold: {error: CardDeclind}", "CardDeclined"),
+        ("card.hold: [{error: Busy}, {error: card_declined}]", "CardDeclined"),
+        ("hold: {timeout: start_to_close, late: {after: 1s, error: CardDelcined}}", "CardDeclined"),
+        ("hold: {error: Refusd}", "Refused"),
+        ("hold.compensation: {error: NothingHold}", "NothingHeld"),
+        ("pack: {error: OutOfStok}", "OutOfStock"),
+        ("hold: {error: AccountCloesd}", "AccountClosed"),
+    ],
+)
+def test_a_misspelt_error_type_of_a_mock_is_told_with_the_type_that_was_meant(
+    tmp_path: Path, mock: str, near: str
+) -> None:
+    """SD809, a warning: the retries, the handlers around the step, what undoes it, and its activity name types."""
+    (tmp_path / "errors.saga.yaml").write_text(ERRORS, encoding="utf-8")
+    activities = {
+        name: Signature(name, "acme", errors=("AccountClosed",) if name == "card.hold" else ())
+        for name in ("card.hold", "card.release", "card.pack")
+    }
+    head = "sagadsl_test: 1\nsaga: errors.saga.yaml\ncases:\n  - name: x\n    then: {status: failed}\n"
+
+    for more in (
+        f"    given: {{mocks: {{{mock}}}}}\n",
+        f"    when: [{{at: hold, recover: undo, mocks: {{{mock}}}}}]\n",
+    ):
+        (finding,) = read_suite(head + more, tmp_path / "errors.saga-test.yaml", activities).findings
+        assert (finding.code, finding.severity, finding.help) == ("SD809", Severity.WARNING, f"did you mean `{near}`?")
+        assert finding.route[-1] == "error"
+
+
+@pytest.mark.parametrize("error", ["CardDeclined", "pkg.CardDeclined", "CardStolen", "Busy", "timeout", "Refused"])
+def test_an_error_type_that_is_known_or_far_from_every_known_one_is_not_told(tmp_path: Path, error: str) -> None:
+    """A case may well show what becomes of an error that nobody handles."""
+    (tmp_path / "errors.saga.yaml").write_text(ERRORS, encoding="utf-8")
+    text = (
+        "sagadsl_test: 1\nsaga: errors.saga.yaml\ncases:\n"
+        f"  - {{name: x, given: {{mocks: {{hold: {{error: {error}}}}}}}, then: {{status: failed}}}}\n"
+    )
+
+    assert read_suite(text, tmp_path / "errors.saga-test.yaml").findings == ()
+
+
+PAID = {
+    "type": "object",
+    "required": ["id", "lines"],
+    "properties": {
+        "id": {"type": "string"},
+        "no": {"type": "boolean"},
+        "lines": {"type": "array", "items": {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/Line"}]}},
+    },
+    "$defs": {"Line": {"type": "object", "required": ["sku"], "properties": {"sku": {"type": "string"}}}},
+}
+
+
+@pytest.mark.parametrize(
+    ("mock", "problem"),
+    [
+        (
+            "hold: {output: {id: 7}}",
+            "`hold`: `card.hold` does not give such an output: `output.id`: must be text, got `7`",
+        ),
+        (
+            "card.hold: [{error: X}, {output: []}]",
+            "`card.hold` does not give such an output: `output`: must be an object",
+        ),
+        (
+            "hold: {timeout: start_to_close, late: {after: 1s, output: {id: true}}}",
+            "`output.id`: must be text, got `true`",
+        ),
+        ("hold: {output: {lines: [{sku: 1}]}}", "`output.lines[0]`"),
+        ("hold: {output: {lines: [{}, null]}}", ""),
+        ("hold: {output: {id: a, more: 1}}", ""),
+        ("hold.compensation: {output: 7}", ""),
+    ],
+)
+def test_an_output_that_the_activity_does_not_give_is_told_at_the_mock(tmp_path: Path, mock: str, problem: str) -> None:
+    """SD811: what is there is compared; a mock gives only what its saga reads."""
+    (tmp_path / "errors.saga.yaml").write_text(ERRORS, encoding="utf-8")
+    signatures = (Signature("card.hold", "acme", output_schema=PAID), Signature("card.release", "acme"))
+    activities = {each.name: each for each in (*signatures, Signature("card.pack", "acme"))}
+    text = (
+        "sagadsl_test: 1\nsaga: errors.saga.yaml\ncases:\n"
+        f"  - {{name: x, given: {{mocks: {{{mock}}}}}, then: {{status: failed}}}}\n"
+    )
+    findings = read_suite(text, tmp_path / "errors.saga-test.yaml", activities).findings
+
+    assert [(each.code, each.severity, each.route[-1]) for each in findings] == [
+        ("SD811", Severity.WARNING, "output") for _ in filter(None, [problem])
+    ]
+    assert all(problem in each.message for each in findings)
 
 
 def test_a_step_in_two_blocks_has_to_be_named_with_its_block(tmp_path: Path) -> None:
