@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,7 +21,9 @@ from sagadsl.cli.serving import own_activities
 from sagadsl.columns import whole
 from sagadsl.errors import reason_of
 from sagadsl.immutable import Immutable
+from sagadsl.language.suggest import listed
 from sagadsl.plugins.catalogue import Catalogue
+from sagadsl.plugins.problems import Problem
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -190,7 +192,7 @@ def replay(
     web UI, or `temporal workflow show --output json`. With --name, --query or --where the histories
     come from the server. Nothing changes there. Each run has to get the commands that it has
     recorded; else a worker of this release could not go on with it. Activities that open runs may
-    call and that are not installed here get a warning.
+    call and that are not installed here, or cannot be imported, get a warning.
 
     Exit code: 0 all runs replay, 1 one does not, 2 the command is wrong or a file holds no history,
     3 the server or the data cannot be read.
@@ -226,8 +228,12 @@ def replay(
         found = asyncio.run(work_on_files())
     else:
         found = connected(flags, lambda client: _of_server(client, meant, chosen))
-    lacks = {} if catalogue is None else _lacks(found, catalogue)
-    screen.result(_document(found, lacks), "\n".join(_page(found, lacks)))
+    installed = None if catalogue is None else Installed(catalogue)
+    lacks = {} if installed is None else _lacks(found, installed)
+    broken = [] if installed is None else _broken(lacks, installed)
+    for each in broken:
+        screen.authors_stack(each.problem)
+    screen.result(_document(found, lacks, broken), "\n".join(_page(found, lacks, broken)))
     _say_limit(len(found), chosen)
     return 1 if not all(each.is_same for each in found) or (strict and lacks) else 0
 
@@ -258,12 +264,12 @@ async def _replayed(replayer: HistoryReplayer, histories: AsyncIterator[RunHisto
     return [await replayer.replay(each) async for each in histories]
 
 
-def _lacks(found: Sequence[Replayed], catalogue: Catalogue) -> dict[str, list[str]]:
-    """Return the activities that open runs may call on their own queue and that are not installed here.
+def _lacks(found: Sequence[Replayed], installed: Installed) -> dict[str, list[str]]:
+    """Return the activities that open runs may call on their own queue and that cannot be called here.
 
     Of each the ids of the runs: what a run has passed it may still call again, or undo.
     """
-    installed, missing = Installed(catalogue), dict[str, list[str]]()
+    missing = dict[str, list[str]]()
     for each in found:
         if each.is_open and each.saga is not None:
             for name in sorted(own_activities(each.saga)):
@@ -272,18 +278,42 @@ def _lacks(found: Sequence[Replayed], catalogue: Catalogue) -> dict[str, list[st
     return missing
 
 
-def _document(found: Sequence[Replayed], lacks: dict[str, list[str]]) -> dict[str, Any]:
+class _Broken(Immutable):
+    """What is here and cannot be used, with the activities that are therefore missed."""
+
+    problem: Problem
+    activities: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        told = {"code": self.problem.code, "message": str(self.problem), "help": self.problem.help}
+        return {**told, "activities": list(self.activities)}
+
+
+def _broken(lacks: Mapping[str, Sequence[str]], installed: Installed) -> list[_Broken]:
+    """Return why activities cannot be called that somebody offers: one module is one reason."""
+    problems = {name: each for name, each in installed.problems.items() if name in lacks}
+    texts = dict.fromkeys(map(str, problems.values()))
+    of_text = {text: tuple(name for name, each in problems.items() if str(each) == text) for text in texts}
+    return [_Broken(problems[names[0]], names) for names in of_text.values()]
+
+
+def _document(found: Sequence[Replayed], lacks: dict[str, list[str]], broken: Sequence[_Broken]) -> dict[str, Any]:
     same = sum(each.is_same for each in found)
     return {
         "replayed": len(found),
         "same": same,
         "different": len(found) - same,
         "missing_activities": lacks,
+        "broken": [each.as_json() for each in broken],
         "runs": [each.as_json() for each in found],
     }
 
 
-def _page(found: Sequence[Replayed], lacks: dict[str, list[str]]) -> list[str]:
+def _who(runs: Sequence[str]) -> str:
+    return f"`{runs[0]}`" if len(runs) == 1 else f"{len(runs)} open runs"
+
+
+def _page(found: Sequence[Replayed], lacks: dict[str, list[str]], broken: Sequence[_Broken]) -> list[str]:
     lines = []
     for each in found:
         if each.is_same and screen.session().verbosity < 1:
@@ -294,9 +324,14 @@ def _page(found: Sequence[Replayed], lacks: dict[str, list[str]]) -> list[str]:
         if not each.is_same:
             lines += [f"   event {each.event}: {each.problem}"]
             lines += [f"   recorded there: {', '.join(each.recorded)}"] if each.recorded else []
+    for each_broken in broken:
+        runs = sorted({run for name in each_broken.activities for run in lacks[name]})
+        lines.append(f" ! {each_broken.problem.code}: {each_broken.problem}")
+        lines.append(f"   {_who(runs)} may call {listed(each_broken.activities)}, which are therefore missed here")
+    explained = {name for each_broken in broken for name in each_broken.activities}
     for name, runs in lacks.items():
-        who = f"`{runs[0]}`" if len(runs) == 1 else f"{len(runs)} open runs"
-        lines.append(f" ! activity `{name}` is not installed here, and {who} may call it")
+        if name not in explained:
+            lines.append(f" ! activity `{name}` is not installed here, and {_who(runs)} may call it")
     different = sum(not each.is_same for each in found)
     events = sum(each.events for each in found)
     runs_ = "1 run" if len(found) == 1 else f"{len(found)} runs"

@@ -103,7 +103,11 @@ _KNOWN_TO_ALL: Data = {
     "steps": list_of(_STEP),
     "children": _CHILDREN,
     "attempts": list_of(
-        object_of({"call": TEXT, "attempt": _COUNT, "failure": TEXT, "next_at": NULLABLE, "paused": _BOOL}, place=TEXT)
+        object_of(
+            {"call": TEXT, "attempt": _COUNT, "failure": TEXT, "next_at": NULLABLE, "paused": _BOOL},
+            place=TEXT,
+            unserved=TEXT,
+        )
     ),
 }
 _TOLD_BY_WORKERS: Data = {
@@ -389,6 +393,7 @@ OF_RUNS: Mapping[str, Data] = {
             "same": _COUNT,
             "different": _COUNT,
             "missing_activities": {"type": "object"},
+            "broken": list_of(object_of({"code": TEXT, "message": TEXT, "help": TEXT, "activities": _TEXTS})),
             "runs": list_of(_REPLAYED),
         }
     ),

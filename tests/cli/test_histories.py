@@ -84,6 +84,14 @@ def test_open_runs_of_a_server_replay_before_a_rollout(shop: Shop, tmp_path: Pat
     assert inside("replay", tmp_path / "open", "--strict", cwd=elsewhere).code == 1
     assert "!" not in inside("replay", tmp_path / "open", "--no-plugins", cwd=elsewhere).out
 
+    (elsewhere / "ours.py").write_text("import sagadsl\nraise ValueError('no settings')\n")
+    broken = inside("replay", tmp_path / "open", "-m", "ours", cwd=elsewhere)
+    assert " ! SD910: module `ours` cannot be used: ValueError: no settings (ours.py:2)\n" in broken.out
+    assert f"   `{saga}` may call `charge`, `refund`, `ship`, which are therefore missed here\n" in broken.out
+    assert "not installed" not in broken.out
+    told = json.loads(inside("replay", tmp_path / "open", "-m", "ours", "--json", cwd=elsewhere).out)["broken"]
+    assert [(each["code"], each["activities"]) for each in told] == [("SD910", ["charge", "refund", "ship"])]
+
 
 @pytest.mark.temporal
 def test_nothing_chosen_is_said(shop: Shop, tmp_path: Path) -> None:
