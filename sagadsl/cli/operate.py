@@ -14,7 +14,6 @@ import click
 from sagadsl.cli import screen
 from sagadsl.cli.many import Choose, Selection, ask_many, chosen, many
 from sagadsl.cli.options import common, connection, output, settings_of, show_secrets
-from sagadsl.cli.reach import reaching
 from sagadsl.cli.saga_input import read_value
 from sagadsl.engine.facts import Given
 from sagadsl.engine.verbs import DECISIONS, SENTENCES, Verb
@@ -147,8 +146,8 @@ def status(*, id: str, run: str | None, limit: int | None, after: str, flags: Fl
     part = Part(limit or PAGE, after) if limit or after else None
     found = connected(flags, lambda client: picture(client, id, run_id=run, part=part))
     reach = screen.session().reach
-    text = reaching("\n".join(page(found.status, found.attempts, datetime.now(UTC), reach, screen.width())), reach)
-    screen.result(found.as_json(), text)
+    text = "\n".join(page(found.status, found.attempts, datetime.now(UTC), reach, screen.width()))
+    screen.result(found.as_json(), screen.to_copy(text))
     return 0
 
 

@@ -32,6 +32,9 @@ WITHOUT_SERVER = frozenset(
 )
 """The commands that take no connection."""
 
+ASKING = frozenset(("terminate", "recover", "redrive", "reset", "forget"))
+"""The commands that ask a person before they do anything to one saga, and that need `--yes` where nobody is there."""
+
 _COMMAND = re.compile(r"`(?P<command>sagadsl (?P<name>[a-z][a-z-]*)\b[^`\n]*)`")
 _VERBS = frozenset(("schedule", "history"))
 """Groups: only their own commands take a connection."""
@@ -57,3 +60,13 @@ def reaching(text: str, options: str) -> str:
         return f"`{found['command']} {options}`"
 
     return _COMMAND.sub(completed, text) if options else text
+
+
+def unasked(text: str) -> str:
+    """Return *text* in which every command between back-quotes that would ask a person has ``--yes``."""
+
+    def answered(found: re.Match[str]) -> str:
+        asks = found["name"] in ASKING and not {"--yes", "--dry-run", "--help"} & {*found["command"].split()}
+        return f"`{found['command']} --yes`" if asks else found[0]
+
+    return _COMMAND.sub(answered, text)

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -18,7 +18,7 @@ import click
 
 from sagadsl.cli.fitted import fit, width_of
 from sagadsl.cli.forms import FORMS, StdoutOnFailure
-from sagadsl.cli.reach import reaching
+from sagadsl.cli.reach import reaching, unasked
 from sagadsl.cli.streams import give_up, out
 from sagadsl.columns import plain
 from sagadsl.errors import SagadslError, reason_of
@@ -38,6 +38,7 @@ class Session:
         color: ``auto``, ``always`` or ``never``.
         asked_json: ``--json`` was given.
         reach: The options that another command needs for the same server.
+        sources: Addresses from which definitions were fetched, by where they lie now: people know the address alone.
         log_format: How stderr looks: ``text`` for people, ``json`` for programs that collect logs.
     """
 
@@ -49,6 +50,7 @@ class Session:
     verbosity: int = 0
     reach: str = ""
     asked_json: bool = False
+    sources: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_quiet(self) -> bool:
@@ -64,6 +66,15 @@ def session_of(context: click.Context) -> Session:
     """Return the session of *context*."""
     assert isinstance(context.obj, Session)
     return context.obj
+
+
+def _sourced(text: str) -> str:
+    """Return *text* with the address from which definitions were fetched in place of the folder where they lie."""
+    context = click.get_current_context(silent=True)
+    found = context.obj.sources if context is not None and isinstance(context.obj, Session) else {}
+    for place in sorted(found, key=len, reverse=True):
+        text = text.replace(place, found[place])
+    return text
 
 
 def wants_color(stream: TextIO, choice: str) -> bool:
@@ -103,6 +114,13 @@ def tail() -> str:
     return f" {reach}" if reach else ""
 
 
+def to_copy(text: str) -> str:
+    """Return *text* whose commands can be copied from here: to the same server, and without a question if nobody can
+    be asked here."""
+    reached = reaching(text, session().reach)
+    return reached if _has_a_person(session()) else unasked(reached)
+
+
 def say(text: str) -> None:
     """Write one line to stderr; with ``--quiet`` it is the only one."""
     _to_stderr(session(), "info", text)
@@ -119,7 +137,7 @@ def _to_stderr(here: Session, level: str, text: str, shown: str = "", **more: An
     if here.log_format == "json":
         from sagadsl.temporal.work.json_log import line
 
-        document = line(level, plain(text).strip(), at=time.time(), logger="sagadsl") | more
+        document = line(level, plain(_sourced(text)).strip(), at=time.time(), logger="sagadsl") | more
         shown = json.dumps(document)  # in ASCII: a stream that takes no more would break the form
         print(shown, file=sys.stderr, flush=True)
         return
@@ -128,7 +146,7 @@ def _to_stderr(here: Session, level: str, text: str, shown: str = "", **more: An
 
 def tell(text: str) -> None:
     """Write lines for people to stderr, as wide as its terminal is; every form and ``--quiet`` get them as they are."""
-    print(fit(text, width_of(sys.stderr)), file=sys.stderr, flush=True)
+    print(fit(_sourced(text), width_of(sys.stderr)), file=sys.stderr, flush=True)
 
 
 def warn(text: str) -> None:
@@ -145,6 +163,7 @@ def width() -> int | None:
 def show(text: str, *, is_data: bool = False) -> None:
     """Write a part of the result for people to stdout. *is_data* as for ``result``."""
     session().wrote_result = True
+    text = _sourced(text)
     print(text if is_data else fit(text, width()), file=out(), flush=True)
 
 
@@ -159,12 +178,13 @@ def result(document: Any, text: str = "", *, is_data: bool = False) -> None:
         case "json":
             if isinstance(document, dict):
                 document = {"schema_version": SCHEMA_VERSION, **document}
-            print(json.dumps(document, ensure_ascii=False, indent=2), file=out())
+            print(_sourced(json.dumps(document, ensure_ascii=False, indent=2)), file=out())
         case "jsonl":
-            print(json.dumps(document, ensure_ascii=False), file=out())
+            print(_sourced(json.dumps(document, ensure_ascii=False)), file=out())
         case "none":
             pass
         case _ if text:
+            text = _sourced(text)
             print(text if is_data else fit(text, width()), file=out())
 
 
@@ -196,8 +216,12 @@ def show_error(here: Session, code: str, message: str, remedy: str = "", extra: 
 
 def need_a_person(instead: str) -> None:
     """Raise an error if nobody can be asked here; *instead* says how to go on without a question."""
-    if session().output != "text" or not sys.stdin.isatty():
+    if not _has_a_person(session()):
         raise click.ClickException(instead)  # no UsageError: the words of the command are right
+
+
+def _has_a_person(here: Session) -> bool:
+    return here.output == "text" and sys.stdin is not None and sys.stdin.isatty()
 
 
 def ask(question: str) -> None:
@@ -222,7 +246,7 @@ def _document(here: Session, error: dict[str, Any]) -> None:
         here.wrote_result = True
         document = {"schema_version": SCHEMA_VERSION, "error": error}
         try:
-            print(json.dumps(document, ensure_ascii=False, indent=on_failure.indent), file=out())
+            print(_sourced(json.dumps(document, ensure_ascii=False, indent=on_failure.indent)), file=out())
             out().flush()
         except (OSError, ValueError):  # stderr and the exit code say what has failed
             give_up(out())
@@ -239,4 +263,6 @@ def authors_stack(problem: object) -> None:
 
 def show_failure(here: Session, error: SagadslError) -> None:
     """Write an error that was raised on purpose."""
-    show_error(here, error.code, reaching(str(error), here.reach), reaching(error.help, here.reach))
+    texts = (reaching(each, here.reach) for each in (str(error), error.help))
+    message, remedy = texts if _has_a_person(here) else map(unasked, texts)
+    show_error(here, error.code, message, remedy)

@@ -189,6 +189,7 @@ def explain_run(*, id: str, run: str | None, flags: Flags) -> int:
     """
     from sagadsl.temporal.read.explaining import explain
 
-    found, sentences = connected(flags, lambda client: explain(client, id, run_id=run, options=screen.session().reach))
+    found, told = connected(flags, lambda client: explain(client, id, run_id=run, options=screen.session().reach))
+    sentences = [screen.to_copy(each) for each in told]
     screen.result({"id": id, "status": found.status["status"], "sentences": sentences}, "\n".join(sentences))
     return 0

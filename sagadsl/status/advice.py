@@ -57,7 +57,7 @@ def page(
 ) -> Iterator[str]:
     """Yield the lines of the ``status`` command; *options* as in ``next_steps``, *width* for the table of the steps.
 
-    A command with words behind it is one word (``columns.whole``) until it is shown.
+    A command with words behind it stands between back-quotes, so that no line is broken in it.
     """
     name = f"{status['name']} {status.get('version', '')}".rstrip()
     yield f"{name}   id {whole(status['id'])}   {status['status']}"
@@ -181,11 +181,9 @@ def _after_the_end(status: Mapping[str, Any], options: str) -> Iterator[str]:
     if status.get("taken_up_by"):
         return
     if status["status"] in ("terminated", "timed_out"):
-        command = whole(f"sagadsl recover {saga_id}{tail}")
-        yield f"the server ended it: {command} undoes what it has done; --forward finishes it"
+        yield f"the server ended it: `sagadsl recover {saga_id}{tail}` undoes what it has done; `--forward` finishes it"
     elif status["status"] == "failed":
-        command = whole(f"sagadsl redrive {saga_id} --dry-run{tail}")
-        yield f"it has failed: {command} shows what can still be done"
+        yield f"it has failed: `sagadsl redrive {saga_id} --dry-run{tail}` shows what can still be done"
 
 
 def _again(attention: Mapping[str, Any]) -> str:

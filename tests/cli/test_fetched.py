@@ -299,6 +299,29 @@ def test_an_address_gives_an_archive_or_one_file(registry: Registry, name: str) 
     assert (ran.code, "SD993" in ran.err, "nothing of it was read" in ran.err) == (3, True, True)
 
 
+@pytest.mark.parametrize("kind", ["oci", "archive", "file"])
+@pytest.mark.parametrize("command", ["worker", "verify"])
+def test_a_mistake_is_told_at_the_address_from_which_the_definition_came(
+    registry: Registry, kind: str, command: str
+) -> None:
+    """The folder in which it lies means nothing to anybody, and is gone when the command ends."""
+    wrong = HELLO.replace("set:", "sett:")
+    data = wrong.encode() if kind == "file" else _tar(("defs/hello.saga.yaml", wrong))
+    name = "hello.saga.yaml" if kind == "file" else "sagas.tar"
+    registry.files[f"/{name}"] = data
+    address = f"{registry.url}/{name}#sha256={hashlib.sha256(data).hexdigest()}"
+    if kind == "oci":
+        address = registry.push(registry.layer(data))
+    ran = inside(command, address, "--json") if command == "verify" else inside(command, address)
+
+    place = address if kind == "file" else f"{address}/defs/hello.saga.yaml"
+    assert ran.code == 1
+    assert f" --> {place}:4:" in ran.err, ran.err
+    assert "/sagadsl-" not in ran.out + ran.err
+    if command == "verify":
+        assert {each["file"] for each in json.loads(ran.out)["error"]["findings"]} == {place}
+
+
 def test_a_bucket_gives_an_object_by_the_credentials_of_aws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")

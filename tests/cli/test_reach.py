@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import click
 
 from sagadsl.cli.commands import cli
-from sagadsl.cli.reach import WITHOUT_SERVER, reaching
+from sagadsl.cli.reach import ASKING, WITHOUT_SERVER, reaching, unasked
 from sagadsl.columns import plain
 from sagadsl.status.advice import page
 
@@ -31,6 +31,20 @@ def test_a_command_between_back_quotes_is_completed_once() -> None:
     assert text == f"see `sagadsl status trip-7 {OPTIONS}`, or `sagadsl explain SD401`"
     assert reaching(text, OPTIONS) == text
     assert reaching(text, "") == text
+
+
+def test_a_command_that_would_ask_has_yes_where_nobody_is_there() -> None:
+    asks = "see `sagadsl status trip-7`; `sagadsl recover trip-7 -n shop` undoes it"
+    assert unasked(asks) == "see `sagadsl status trip-7`; `sagadsl recover trip-7 -n shop --yes` undoes it"
+    assert unasked(unasked(asks)) == unasked(asks)
+    assert unasked("`sagadsl redrive trip-7 --dry-run`") == "`sagadsl redrive trip-7 --dry-run`"
+
+
+def test_every_command_that_would_ask_takes_yes() -> None:
+    for name in ASKING:
+        command = cli.get_command(click.Context(cli), name)
+        assert command is not None
+        assert any("--yes" in option.opts for option in command.params), name
 
 
 def test_the_page_of_a_saga_has_them_in_every_command() -> None:

@@ -40,7 +40,11 @@ def test_a_killed_saga_is_recovered(shop: Shop) -> None:
     assert running.code == 4
     assert "is still running" in running.err
     assert shop.run("terminate", saga, "--yes").code == 0
-    assert "sagadsl recover" in shop.run("status", saga).out
+    command = f"`sagadsl recover {saga} {shop.there} --yes`"  # off a terminal it would ask in vain
+    assert f"the server ended it: {command} undoes what it has done" in shop.run("status", saga).out
+    assert f"{command} undoes what it has done" in shop.run("explain-run", saga).out
+    refused = shop.run("redrive", saga, "--yes")
+    assert (refused.code, command in refused.err) == (4, True)
     assert "no reason was given" in shop.run("result", saga).err
     unsure = shop.run("recover", saga)
     assert unsure.code == 2

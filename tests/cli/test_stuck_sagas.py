@@ -138,7 +138,7 @@ def test_a_saga_that_was_terminated_offers_nothing_that_cannot_work(shop: Shop) 
         "Nobody knows whether `ship` happened.",
         "Not undone: `charge`.",
         "Nobody knows whether it stands: `ship`.",
-        f"`sagadsl recover {runs} {shop.there}` undoes what it has done; with `--forward` it finishes it.",
+        f"`sagadsl recover {runs} {shop.there} --yes` undoes what it has done; with `--forward` it finishes it.",
     ]
     assert "? ship" in shop.run("status", runs).out
 
