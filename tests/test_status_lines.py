@@ -347,6 +347,19 @@ def test_nobody_knows_what_became_of_a_call_that_was_under_way_when_its_run_ende
     assert [(each["status"], each["outcome"]) for each in found["steps"]] == [("unknown", "unknown")]
 
 
+def test_a_step_that_was_skipped_and_is_done_once_more_is_judged_by_its_new_end() -> None:
+    """R45: a saga that goes back to a step begins it anew; the action about its first try stays."""
+    skip = {"at": _at(3), "verb": "skip_step", "path": "a", "by": "", "why": ""}
+
+    def shown(began: float, status: str) -> tuple[str, str]:
+        (row,) = rows(_status("running", _step("a", status, began, began + 1, error=DECLINED), actions=[skip]), {}, NOW)
+        return row.sign, row.note
+
+    assert shown(2, "failed") == ("»", "Declined: no money; skipped by an operator")
+    assert shown(5, "failed") == ("✗", "Declined: no money")
+    assert shown(5, "cancelled")[0] == "⊘"
+
+
 def test_what_was_given_up_with_the_saga_was_not_skipped() -> None:
     """R22: the status of both compensations is `skipped`; the actions of operators tell which one it was."""
     undo = {"status": "skipped", "started_at": _at(2), "ended_at": _at(3), "errors": []}

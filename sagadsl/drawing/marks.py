@@ -7,7 +7,7 @@ from typing import Any
 
 from sagadsl.immutable import Immutable, replace
 from sagadsl.language.paths import drawn, parse_call
-from sagadsl.status.lines import SIGNS, StatusRow
+from sagadsl.status.lines import BY_HAND, SIGNS, StatusRow
 
 ORDER = (
     "paused",
@@ -15,6 +15,7 @@ ORDER = (
     "compensating",
     "running",
     "unknown",
+    "skipped_by_hand",
     "cancelled",
     "abandoned",
     "compensated",
@@ -48,8 +49,7 @@ class Mark(Immutable):
 
 NONE = Mark()
 ROOM, ROOM_IN_LOOP = (
-    Mark("compensating", "✓", rounds, f"undone{rounds}", "compensated", "↩")
-    for rounds in ("", " \N{MULTIPLICATION SIGN} 99")
+    Mark(BY_HAND, "✓", rounds, f"undone{rounds}", "compensated", "↩") for rounds in ("", " \N{MULTIPLICATION SIGN} 99")
 )
 """Marks as long as usual ones. A picture of a run has room for them, so that its boxes stay where they are."""
 

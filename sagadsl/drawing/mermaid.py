@@ -63,5 +63,5 @@ def quoted(text: str) -> str:
 
     A number with a dot, or a sign of a list, at the beginning would make a list of it.
     """
-    coded = re.sub(r"[^\w \-./()*:,'?+=·▶‖✓✗⊘↗↩⊖…@!%$§\[\]]", lambda found: f"#{ord(found[0])};", text)
+    coded = re.sub(r"[^\w \-./()*:,'?+=·▶‖✓✗»⊘↗↩⊖…@!%$§\[\]]", lambda found: f"#{ord(found[0])};", text)
     return re.sub(r"^(\d+)\.|^([-*+])", lambda found: f"{found[1]}#46;" if found[1] else f"#{ord(found[2])};", coded)

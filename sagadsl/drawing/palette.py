@@ -54,6 +54,7 @@ _STATES = {
     "compensating": "undone",
     "compensated": "undone",
     "rejected": "undone",
+    "skipped_by_hand": "stopped",
     "cancelled": "stopped",
     "abandoned": "stopped",
     "skipped": "pending",

@@ -26,6 +26,7 @@ SIGNS: Mapping[str, str] = {
     "completed": "✓",
     "failed": "✗",
     "skipped": "-",
+    "skipped_by_hand": "»",
     "cancelled": "⊘",
     "abandoned": "↗",
     "compensating": "↩",
@@ -46,21 +47,31 @@ COLOURS: Mapping[str, str] = {
     "compensated": "yellow",
     "rejected": "yellow",
     "failed": "red",
+    "skipped_by_hand": "magenta",
     "cancelled": "magenta",
     "abandoned": "magenta",
 }
+
+BY_HAND = "skipped_by_hand"
+"""The state of what failed and was skipped by an operator: it is over, and not what `if` has left out."""
 
 _UNDO_WORDS: Mapping[str, tuple[str, str]] = {
     "running": ("↩", "undoing"),
     "paused": ("‖", "undo needs a decision"),
     "done": ("↩", "undone"),
     "failed": ("✗", "not undone"),
-    "skipped": ("✗", "not undone: skipped"),
+    "skipped": ("»", "not undone: skipped"),
     "given_up": ("✗", "not undone: given up"),
     "not_attempted": ("✗", "not undone: not attempted"),
     "unknown": ("?", "nobody knows whether it was undone"),
 }
-_UNDO_STATES = {"running": "compensating", "paused": "paused", "done": "compensated", "unknown": "unknown"}
+_UNDO_STATES = {
+    "running": "compensating",
+    "paused": "paused",
+    "done": "compensated",
+    "skipped": BY_HAND,
+    "unknown": "unknown",
+}
 """What the line of a compensation says of its status; of any other: that it has failed."""
 
 CALLS = ("activity", "nexus", "saga", "send")
@@ -152,11 +163,18 @@ def rows(
         under_way.setdefault(parse_call(call).line, attempt)
     ended = {parse_call(call).line: number for call, number in tried.items()}  # the last call of a line counts
     forward = [
-        _step({**step, "attempts": ended.get(step["path"], step.get("attempts"))}, under_way, now) for step in steps
+        _step(
+            {**step, "attempts": ended.get(step["path"], step.get("attempts"))},
+            under_way,
+            now,
+            skips.get(step["path"]),
+        )
+        for step in steps
     ]
+    actions = status.get("actions", ())
+    skips = {action["path"]: action for action in actions if action["verb"] == "skip_step" and action.get("path")}
     undone = [(step["compensation"].get("started_at") or "~", step) for step in steps if "compensation" in step]
     undone.sort(key=lambda pair: pair[0])  # a compensation that never began has no time: it comes last
-    actions = status.get("actions", ())
     lines = forward + [_undo(step, actions, under_way, now) for _, step in undone]
     if status.get("closed_at"):
         lines = [replace(line, wait=None) for line in lines]
@@ -371,7 +389,13 @@ def _what(step: Mapping[str, Any]) -> str:
     return str(step.get("activity") or called or step.get("kind", ""))
 
 
-def _step(step: Mapping[str, Any], under_way: Mapping[str, PendingAttempt], now: datetime) -> StatusRow:
+def _step(
+    step: Mapping[str, Any],
+    under_way: Mapping[str, PendingAttempt],
+    now: datetime,
+    skip: Mapping[str, Any] | None,
+) -> StatusRow:
+    """Return the line of a step; *skip* is the last time that an operator has skipped it."""
     state = step["status"]
     what = _what(step)
     if step.get("kind") == "send":
@@ -399,6 +423,9 @@ def _step(step: Mapping[str, Any], under_way: Mapping[str, PendingAttempt], now:
     depth = step.get("depth", 0)
     name = path_in_its_block(step["path"]) if depth else step["path"]
     if state == "running" and attempt is not None and attempt.paused:
+    if state == "failed" and skip is not None and _is_of(skip, step):
+        state = BY_HAND
+        note = "; ".join(filter(None, (note, f"skipped by {one_line(skip.get('by') or 'an operator', 60)}")))
         state = "paused"
     return StatusRow(step["path"], SIGNS[state], state, name, what, depth, _took(step, now), note, wait)
 
@@ -406,6 +433,11 @@ def _step(step: Mapping[str, Any], under_way: Mapping[str, PendingAttempt], now:
 def goes_on(step: Mapping[str, Any]) -> bool:
     """Whether a step has begun a child saga for which the saga does not wait."""
     return "child" in step and (
+def _is_of(action: Mapping[str, Any], step: Mapping[str, Any]) -> bool:
+    """Whether an action is about this try of a step: a step that is done once more has begun after it."""
+    return not step.get("started_at") or moment(action["at"]) >= moment(step["started_at"])
+
+
         step["status"] == "abandoned" or (step["status"] == "completed" and step.get("detached", False))
     )
 
@@ -449,7 +481,7 @@ def _undo(
         wait = max(moment(undo["waits_until"]) - now, timedelta())
     elif (undo.get("attempts") or 0) > 1:
         note = f"{note}  after {undo['attempts']} attempts".strip()
-    state = _UNDO_STATES.get(undo["status"], "failed")
+    state = "failed" if is_given_up else _UNDO_STATES.get(undo["status"], "failed")
     if state == "compensating" and attempt is not None and attempt.paused:
         sign, state = SIGNS["paused"], "paused"
     return StatusRow(key, sign, state, step["path"], words, 0, _took(undo, now), note, wait)

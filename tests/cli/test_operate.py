@@ -228,9 +228,12 @@ def test_a_saga_that_was_not_undone_names_what_was_not(shop: Shop, verb: str, sa
     assert lines[:2] == ["✗ failed (exit 11)", "   first error: AddressInvalid: carrier rejected address (step ship)"]
     assert lines[2].startswith(f"   NOT undone: charge ({said}): ")
     assert lines[2].endswith("BankDown: the bank is down")
-    assert f"not undone: {word} " in shop.run("status", saga).out
+    sign = "»" if verb == "skip" else "✗"
+    (line,) = (line for line in shop.run("status", saga).out.splitlines() if f"not undone: {word} " in line)
+    assert line.startswith(f" {sign} charge ")
     drawn = shop.run("graph", "--run", saga, "-f", "svg")
-    assert f"not undone: {word}" in drawn.out, drawn.err
+    assert f">{sign} refund<" in drawn.out, drawn.err
+    assert f">not undone: {word}<" in drawn.out
 
 
 def test_a_verb_that_makes_no_sense_now_is_refused_with_the_reason(shop: Shop) -> None:
@@ -480,6 +483,20 @@ def _waits(shop: Shop, name: str) -> str:
     assert ran.code == 0, ran.err
     shop.until(saga, lambda found: found["status"] == "paused")
     return saga
+
+
+def test_a_step_that_an_operator_has_skipped_looks_like_no_failed_one(shop: Shop) -> None:
+    """R22, in the status, in drawings and in their legend; JSON keeps what the saga itself says of it."""
+    saga = _waits(shop, "left")
+    assert shop.run("skip", saga, "ship", "--by", "ann", "--step-output", '{"tracking": "t_0"}').code == 0
+    assert shop.run("result", saga).code == 0
+    (line,) = (line for line in shop.run("status", saga).out.splitlines() if line.startswith(" » ship "))
+    assert line.endswith("AddressInvalid: carrier rejected address; skipped by ann")
+    drawn = shop.run("graph", "--run", saga, "-f", "svg").out
+    assert ">» ship<" in drawn
+    assert re.search(r'class="step c-stopped"[^>]* width="20" height="14"/>\n<text[^>]*>skipped by hand<', drawn)
+    assert "» ship" in shop.run("graph", "--run", saga).out
+    assert {each["path"]: each["status"] for each in shop.status(saga)["steps"]}["ship"] == "failed"
 
 
 def test_a_step_that_has_failed_is_repeated_with_another_input(shop: Shop) -> None:

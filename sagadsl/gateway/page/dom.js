@@ -83,13 +83,18 @@ export function value(data, key) {
 
 /** The words and signs of states, as in the command line: a test compares them with `status/lines.py`. */
 export const SIGNS = {
-  pending: "·", not_started: "·", running: "▶", paused: "‖", held: "‖", completed: "✓", failed: "✗", skipped: "-", cancelled: "⊘", abandoned: "↗",
+  pending: "·", not_started: "·", running: "▶", paused: "‖", held: "‖", completed: "✓", failed: "✗", skipped: "-", skipped_by_hand: "»", cancelled: "⊘", abandoned: "↗",
   compensating: "↩", compensated: "↩", rejected: "⊖", terminated: "✗", timed_out: "✗", unknown: "?",
 };
 
+/** A state as people read it. */
+function words(state) {
+  return state.replaceAll("_", " ");
+}
+
 /** A state as a coloured word with its sign: never by colour alone. */
 export function badge(state) {
-  return el(`span.badge.${state}`, {}, `${SIGNS[state] ?? "?"} ${state.replace("_", " ")}`);
+  return el(`span.badge.${state}`, {}, `${SIGNS[state] ?? "?"} ${words(state)}`);
 }
 
 /** The head of a table of steps. */
@@ -100,5 +105,5 @@ export function stepsHead() {
 /** The name of a step as the head of its row, with its sign and state. */
 export function named(line) {
   return el("th", { scope: "row", data: { depth: String(Math.min(line.depth, 8)) } }, el("span.sign", { aria: { hidden: "true" } }, line.sign), ` ${line.path}`,
-    el("span.unseen", {}, ` (${line.state})`));
+    el("span.unseen", {}, ` (${words(line.state)})`));
 }
