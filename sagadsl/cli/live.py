@@ -20,7 +20,7 @@ from sagadsl.cli import screen
 from sagadsl.cli.fitted import fit, width_of
 from sagadsl.cli.streams import out
 from sagadsl.columns import columns_of
-from sagadsl.status.advice import next_steps, releases
+from sagadsl.status.advice import next_steps, releases, unserved
 from sagadsl.status.lines import COLOURS, StatusRow, in_lines, rows, text, trouble, widths
 
 if TYPE_CHECKING:
@@ -235,6 +235,7 @@ def footer(picture: Picture, options: str, no_worker: str) -> list[str]:
         *trouble(picture.status),
         *next_steps(picture.status, options),
         *releases(picture.status, picture.attempts),
+        *unserved(picture.attempts, options),
     ]
 
 

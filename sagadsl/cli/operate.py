@@ -164,6 +164,7 @@ def result(*, id: str, timeout: float | None, show_secrets: bool, flags: Flags) 
       sagadsl result transfer-42
       sagadsl result transfer-42 --timeout 60 --json
     """
+    from sagadsl.cli.alone import telling
     from sagadsl.cli.outcome import EXIT_CODES, paused_document, paused_line, show
     from sagadsl.status.advice import next_steps
     from sagadsl.temporal.read.following import Picture, until_over
@@ -172,7 +173,7 @@ def result(*, id: str, timeout: float | None, show_secrets: bool, flags: Flags) 
     async def wait(client: Client) -> runs.Ended | Picture | None:
         try:
             async with asyncio.timeout(timeout):
-                ended = await until_over(client, id)
+                ended = await until_over(client, id, telling(screen.session().reach))
         except TimeoutError:
             return None
         return ended if show_secrets or isinstance(ended, Picture) else await end_shown(client, ended)

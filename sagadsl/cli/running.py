@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from temporalio.client import Client
 
 from sagadsl.cli import screen
+from sagadsl.cli.alone import telling, watched
 from sagadsl.cli.installed import Installed
 from sagadsl.cli.interrupts import INTERRUPTED, Interrupts, StopRequested
 from sagadsl.cli.live import LiveView, view_for
@@ -161,14 +162,19 @@ async def execute(
             )
             _header(started, place)
             if leave is Leave.AT_ONCE:
+                if order.definition is None:  # who waits for the end is told of an input that does not fit
+                    screen.note(
+                        "its input is not checked yet: the worker that takes it does, and one that does not fit "
+                        f"ends it (InvalidInput), as `sagadsl status {quote(started.id)}{place.tail}` tells"
+                    )
                 known = {"id": started.id, "run_id": started.run_id, "name": started.name}
                 screen.result({**known, "task_queue": started.task_queue}, whole(started.id))
                 return 0
+            by_name = order.definition is None
             if leave is Leave.ANSWERED:
-                code = await _answered(client, started, place, interrupts, secrets=order.shows_secrets)
+                code = await _answered(client, started, place, interrupts, by_name=by_name, secrets=order.shows_secrets)
                 if code is not None:
                     return code
-            by_name = order.definition is None
             return await _follow(client, started, place, interrupts, by_name=by_name, secrets=order.shows_secrets)
 
 
@@ -225,11 +231,13 @@ def _header(started: sagas.Started, place: RunsOn) -> None:
 
 
 async def _answered(
-    client: Client, started: sagas.Started, place: RunsOn, interrupts: Interrupts, *, secrets: bool
+    client: Client, started: sagas.Started, place: RunsOn, interrupts: Interrupts, *, by_name: bool, secrets: bool
 ) -> int | None:
     """Wait for the saga's early answer, print it, and return the exit code; ``None`` if it has ended without one."""
+    alone = telling(place.options, _no_worker(started, place, by_name=by_name))
     try:
-        answer = await interrupts.unless_stop_requested(early_answer(client, started.id))
+        async with watched(client, started.id, alone):
+            answer = await interrupts.unless_stop_requested(early_answer(client, started.id))
     except StopRequested:
         command = f"sagadsl status {quote(started.id)} --json{place.tail}"
         screen.say(f"left: the saga goes on; its status shows the answer: {command}")

@@ -201,6 +201,7 @@ SCHEMAS: Data = {
                 object_of(
                     {"call": TEXT, "attempt": {"type": "integer"}, "failure": TEXT, "next_at": NULLABLE},
                     paused={"type": "boolean"},
+                    unserved=TEXT,
                 )
             ),
         },

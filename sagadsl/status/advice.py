@@ -92,7 +92,8 @@ def page(
     if notices:
         yield ""
         yield from notices
-    advice = [*next_steps(status, options), *releases(status, attempts), *_after_the_end(status, options)]
+    waits = [*releases(status, attempts), *unserved(attempts, options)]
+    advice = [*next_steps(status, options), *waits, *_after_the_end(status, options)]
     if advice:
         yield ""
         yield from advice
@@ -196,6 +197,19 @@ def releases(status: Mapping[str, Any], attempts: Mapping[str, PendingAttempt]) 
     for call, attempt in attempts.items():
         if attempt.paused:
             yield f"an operator has paused `{call}`: {release_of(status, attempt)}"
+
+
+def unserved(attempts: Mapping[str, PendingAttempt], options: str = "") -> Iterator[str]:
+    """Yield which calls wait where no worker is, with the command that starts one; one line for each task queue."""
+    tail = f" {options}" if options else ""
+    calls: dict[str, list[str]] = {}
+    for call, attempt in attempts.items():
+        if attempt.unserved:
+            calls.setdefault(attempt.unserved, []).append(call)
+    for queue, waiting in calls.items():
+        who = f"`{waiting[0]}` waits" if len(waiting) == 1 else f"{len(waiting)} calls wait"
+        command = f"`sagadsl worker --task-queue {quote(queue)}{tail}`"
+        yield f"{who}: no worker polls task queue `{one_line(queue, 60)}` for activities; start one, e.g. {command}"
 
 
 def release_of(status: Mapping[str, Any], attempt: PendingAttempt) -> str:

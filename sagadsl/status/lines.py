@@ -98,6 +98,7 @@ class PendingAttempt(Immutable):
         next_at: When the next attempt starts; ``None`` while one runs.
         paused: An operator has paused the call itself (``temporal activity pause``), so no further attempt begins.
         activity_id: The server's id of the call.
+        unserved: The task queue in which it waits, if no worker polls that; else empty.
     """
 
     number: int
@@ -105,10 +106,12 @@ class PendingAttempt(Immutable):
     next_at: datetime | None = None
     paused: bool = False
     activity_id: str = ""
+    unserved: str = ""
 
     def as_json(self) -> dict[str, Any]:
         next_at = None if self.next_at is None else self.next_at.isoformat(timespec="milliseconds")
-        return {"attempt": self.number, "failure": self.failure, "next_at": next_at, "paused": self.paused}
+        known = {"attempt": self.number, "failure": self.failure, "next_at": next_at, "paused": self.paused}
+        return known | ({"unserved": self.unserved} if self.unserved else {})
 
 
 class StatusRow(Immutable):
@@ -162,6 +165,8 @@ def rows(
     for call, attempt in attempts.items():
         under_way.setdefault(parse_call(call).line, attempt)
     ended = {parse_call(call).line: number for call, number in tried.items()}  # the last call of a line counts
+    actions = status.get("actions", ())
+    skips = {action["path"]: action for action in actions if action["verb"] == "skip_step" and action.get("path")}
     forward = [
         _step(
             {**step, "attempts": ended.get(step["path"], step.get("attempts"))},
@@ -171,8 +176,6 @@ def rows(
         )
         for step in steps
     ]
-    actions = status.get("actions", ())
-    skips = {action["path"]: action for action in actions if action["verb"] == "skip_step" and action.get("path")}
     undone = [(step["compensation"].get("started_at") or "~", step) for step in steps if "compensation" in step]
     undone.sort(key=lambda pair: pair[0])  # a compensation that never began has no time: it comes last
     lines = forward + [_undo(step, actions, under_way, now) for _, step in undone]
@@ -420,24 +423,24 @@ def _step(
         note = f"goes on by itself as {step['child']}" if goes_on(step) else f"as {step['child']}"
     if step.get("tries") and not step.get("next_try_at"):
         note = f"{note}  try {step['tries']}".strip()
-    depth = step.get("depth", 0)
-    name = path_in_its_block(step["path"]) if depth else step["path"]
-    if state == "running" and attempt is not None and attempt.paused:
     if state == "failed" and skip is not None and _is_of(skip, step):
         state = BY_HAND
         note = "; ".join(filter(None, (note, f"skipped by {one_line(skip.get('by') or 'an operator', 60)}")))
+    depth = step.get("depth", 0)
+    name = path_in_its_block(step["path"]) if depth else step["path"]
+    if state == "running" and attempt is not None and attempt.paused:
         state = "paused"
     return StatusRow(step["path"], SIGNS[state], state, name, what, depth, _took(step, now), note, wait)
 
 
-def goes_on(step: Mapping[str, Any]) -> bool:
-    """Whether a step has begun a child saga for which the saga does not wait."""
-    return "child" in step and (
 def _is_of(action: Mapping[str, Any], step: Mapping[str, Any]) -> bool:
     """Whether an action is about this try of a step: a step that is done once more has begun after it."""
     return not step.get("started_at") or moment(action["at"]) >= moment(step["started_at"])
 
 
+def goes_on(step: Mapping[str, Any]) -> bool:
+    """Whether a step has begun a child saga for which the saga does not wait."""
+    return "child" in step and (
         step["status"] == "abandoned" or (step["status"] == "completed" and step.get("detached", False))
     )
 
@@ -491,6 +494,9 @@ def _attempt(attempt: PendingAttempt, now: datetime) -> tuple[str, timedelta | N
     """Say which attempt it is and why the last one failed, and how long until the next one starts."""
     if attempt.paused:
         return f"{PAUSED} before attempt {attempt.number}" if attempt.number > 1 else PAUSED, None
+    if attempt.unserved:
+        again = f"attempt {attempt.number}: " if attempt.number > 1 else ""
+        return f"{again}no worker polls task queue `{one_line(attempt.unserved, 60)}`", None
     if attempt.number <= 1 and not attempt.failure:
         return "", None
     why = f": {one_line(attempt.failure, 120)}" if attempt.failure else ""

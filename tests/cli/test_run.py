@@ -238,6 +238,59 @@ def test_a_saga_started_by_name_needs_a_worker_that_knows_it(folder: Path, serve
     assert [line.partition(":=")[2] for line in warned] == ["1`", "1`"]
 
 
+def test_a_saga_started_by_name_is_left_with_a_word_about_its_input(folder: Path, server: Server) -> None:
+    """Nobody here knows what it has to be. Who starts a file is told at once that its input does not fit."""
+    queue, saga = f"run-{uuid.uuid4()}", f"by-name-{uuid.uuid4()}"
+    options = ("--id", saga, "--task-queue", queue, "--detach", "--address", server.address)
+    ran = inside("run", "order", "--set", "ordr=1", *options, cwd=folder)
+    assert (ran.code, ran.out) == (0, f"{saga}\n")
+    assert ran.err.splitlines()[-1] == (
+        "its input is not checked yet: the worker that takes it does, and one that does not fit ends it "
+        f"(InvalidInput), as `sagadsl status {saga} --address {server.address}` tells"
+    )
+    assert inside("terminate", saga, "--yes", "--address", server.address).code == 0
+    assert "not checked" not in inside("run", "order.saga.yaml", "--set", "order=1", *options, cwd=folder).err
+    assert inside("terminate", saga, "--yes", "--address", server.address).code == 0
+
+
+def test_a_call_in_a_queue_without_workers_is_noticed(folder: Path, server: Server) -> None:
+    """The saga itself has a worker. With the queue's name comes the command that starts one, also in the status."""
+    queue, saga = f"run-{uuid.uuid4()}", f"elsewhere-{uuid.uuid4()}"
+    far = f"{{id: far, activity: far.away, task_queue: {queue}-far, compensation: none}}"
+    (folder / "elsewhere.saga.yaml").write_text(f"sagadsl: 1\nname: elsewhere\nsteps: [{far}]\n")
+    options = ("--id", saga, "--task-queue", queue, "--address", server.address)
+    with _running(folder, "run", "elsewhere.saga.yaml", *options, "--worker") as process:
+        lines = _read_until(process, "`far` waits")
+        shown = inside("status", saga, "--address", server.address).out
+        document = json.loads(inside("status", saga, "--json", "--address", server.address).out)
+        waiting = inside("result", saga, "--timeout", "5", "--address", server.address)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=PATIENCE)
+    command = f"`sagadsl worker --task-queue {queue}-far --address {server.address}`"
+    line = f"`far` waits: no worker polls task queue `{queue}-far` for activities; start one, e.g. {command}"
+    assert lines[-1] == line
+    assert line in shown.splitlines()
+    assert f"no worker polls task queue `{queue}-far`" in next(each for each in shown.splitlines() if "▶ far" in each)
+    assert [(each["call"], each["unserved"]) for each in document["attempts"]] == [("far", f"{queue}-far")]
+    assert (waiting.code, line in waiting.err.splitlines()) == (15, True)
+
+
+@pytest.mark.parametrize("command", ["result", "run --until-answer"])
+def test_who_waits_for_a_saga_that_nobody_takes_is_told(folder: Path, server: Server, command: str) -> None:
+    queue, saga = f"run-{uuid.uuid4()}", f"nobody-{uuid.uuid4()}"
+    to = ("--address", server.address)
+    start = ("run", "order.saga.yaml", "--id", saga, "--set", "order=1", "--task-queue", queue, *to)
+    if command == "result":
+        assert inside(*start, "--detach", cwd=folder).code == 0
+    words = ("result", saga, *to) if command == "result" else (*start, "--until-answer")
+    with _running(folder, *words) as process:
+        lines = _read_until(process, "no worker")
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=PATIENCE)
+    assert f"sagadsl worker --task-queue {queue} --address {server.address}" in lines[-1]
+    assert inside("terminate", saga, "--yes", *to).code == 0
+
+
 def _nobody(queue: str, command: str, beside: str = "") -> str:
     return f"no worker takes it on task queue `{queue}`; {beside}start one: {command}"
 

@@ -18,11 +18,12 @@ from temporalio.service import RPCError
 from sagadsl.immutable import Immutable, field
 from sagadsl.language.suggest import counted, listed
 from sagadsl.temporal.ask.rollout import rollout
-from sagadsl.temporal.ask.workers import KINDS, described, identities, manifests
+from sagadsl.temporal.ask.workers import KINDS, identities, manifests
 from sagadsl.temporal.link.connection import NotConnected, check_namespace, connect
 from sagadsl.temporal.link.embedded import SEARCH_ATTRIBUTES, ServerNotFound, binary_at_hand
 from sagadsl.temporal.link.settings import ConnectionSettings
 from sagadsl.temporal.read.index import types
+from sagadsl.temporal.read.pollers import described
 from sagadsl.temporal.read.stores import is_refusal, plain, stores
 from sagadsl.temporal.wire.attributes import TYPES
 from sagadsl.temporal.wire.marker import MISSING

@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from temporalio.api.enums.v1 import TaskQueueType, WorkerStatus
-from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.worker.v1 import WorkerListInfo
-from temporalio.api.workflowservice.v1 import (
-    DescribeTaskQueueRequest,
-    DescribeTaskQueueResponse,
-    ListWorkersRequest,
-)
+from temporalio.api.workflowservice.v1 import ListWorkersRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 
 from sagadsl.language.versions import of_version
+from sagadsl.temporal.read.pollers import described
 from sagadsl.temporal.read.stores import is_refusal
 from sagadsl.temporal.refusals import NoWorkerKnows
 from sagadsl.temporal.work.manifest import Manifest, read
@@ -48,12 +44,6 @@ async def need_somebody_who_knows(client: Client, queue: str, saga: str, version
 def _spelled(worker: Manifest, name: str, version: str) -> str:
     """Return the name of a saga, with its version if one was asked for."""
     return of_version(name, (worker.newest or {}).get(name, "")) if version and "@" not in name else name
-
-
-async def described(client: Client, queue: str, number: int) -> DescribeTaskQueueResponse:
-    request = DescribeTaskQueueRequest(namespace=client.namespace, task_queue=TaskQueue(name=queue))
-    request.task_queue_type = number  # type: ignore[assignment]
-    return await client.workflow_service.describe_task_queue(request)
 
 
 async def identities(client: Client, queue: str) -> set[str]:

@@ -26,6 +26,7 @@ from sagadsl.temporal.read.described import Described, describe
 from sagadsl.temporal.read.history import state_of, watch
 from sagadsl.temporal.read.lineage import links
 from sagadsl.temporal.read.operations import pending_operations
+from sagadsl.temporal.read.pollers import NO_WORKER_SECONDS, unserved
 from sagadsl.temporal.read.readable import read
 from sagadsl.temporal.read.recorded_errors import error_in, place_in_failure
 from sagadsl.temporal.read.resets import reset_of
@@ -41,8 +42,6 @@ _ENDS_SECONDS = 3.0
 
 GAP_SECONDS = 0.1
 """Seconds between two pictures, at least: a saga of thousands of steps is not asked after each step."""
-
-NO_WORKER_SECONDS = 3.0
 
 _FIRST_LOOK_SECONDS, _LAST_LOOK_SECONDS = 0.5, 10.0
 """Seconds between two looks while a caller waits for the end: a saga that needs an operator does not say so itself."""
@@ -116,8 +115,12 @@ async def follow(client: Client, id: str, *, run_id: str | None = None) -> Async
         await asyncio.gather(listening, return_exceptions=True)
 
 
-async def until_over(client: Client, id: str) -> Ended | Picture:
-    """Wait until a saga has ended or needs an operator; return its end, or a picture of it. Raises ``SagaNotFound``."""
+async def until_over(client: Client, id: str, see: Callable[[Picture], None] | None = None) -> Ended | Picture:
+    """Wait until a saga has ended or needs an operator; return its end, or a picture of it. Raises ``SagaNotFound``.
+
+    Args:
+        see: Gets each picture on the way.
+    """
     ending = asyncio.create_task(result(client, id))
     pause = _FIRST_LOOK_SECONDS
     try:
@@ -128,6 +131,8 @@ async def until_over(client: Client, id: str) -> Ended | Picture:
             found = await picture(client, id)
             if found.is_open and paused(found.status):
                 return found
+            if see is not None:
+                see(found)
             pause = min(2 * pause, _LAST_LOOK_SECONDS)
     finally:
         ending.cancel()
@@ -218,6 +223,7 @@ def _waits_for_worker(described: Described) -> bool:
 
 async def _attempts(client: Client, described: Described) -> dict[str, PendingAttempt]:
     found = {}
+    alone = await unserved(client, described) if described.is_open else {}
     for each in described.raw.pending_activities:
         await read(of_workflow(client, described.id), each.last_failure)
         error = error_in(each.last_failure) if each.HasField("last_failure") else None
@@ -229,5 +235,6 @@ async def _attempts(client: Client, described: Described) -> dict[str, PendingAt
             next_at=each.next_attempt_schedule_time.ToDatetime(UTC) if waits else None,
             paused=each.paused,
             activity_id=each.activity_id,
+            unserved=alone.get(each.activity_id, ""),
         )
     return await attempts_shown(client, described, {**found, **await pending_operations(client, described)})
