@@ -130,7 +130,7 @@ def _assign(given: dict[str, Any], assignment: str, schema: Mapping[str, Any] | 
         )
     target = given
     root = schema or {}
-    inner = [*alternatives(root, root)]
+    inner = alternatives([root], root)
     *parents, last = key.split(".")
     for name in parents:
         inner = of_property(inner, name, root)

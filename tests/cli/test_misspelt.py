@@ -230,3 +230,24 @@ def test_a_misspelt_id_while_temporal_itself_holds_a_saga(server: Server, queue:
     assert inside("terminate", saga, "--yes", *served).code == 0
 
     assert (ran.code, "internal error" in ran.err, saga in ran.err) == (2, False, True), ran
+
+
+@pytest.mark.temporal
+def test_a_misspelt_key_in_the_payload_of_a_signal_is_told_what_was_meant(
+    server: Server, queue: str, tmp_path: Path
+) -> None:
+    """SD964, at every level."""
+    saga = f"asked-{uuid.uuid4().hex}"
+    served = ("--address", server.address)
+    by = "by: {type: object, required: [name], properties: {name: {type: string}}}"
+    (tmp_path / "asked.saga.yaml").write_text(
+        "sagadsl: 1\nname: asked\nsteps:\n  - id: a\n    wait_for:\n      signal: approve\n      timeout: 1h\n"
+        f"      payload: {{type: object, properties: {{{by}}}}}\n"
+    )
+    start = ("run", "asked.saga.yaml", "--id", saga, "--task-queue", queue, "--detach")
+    assert inside(*start, *served, cwd=tmp_path).code == 0
+    ran = inside("signal", saga, "approve", "--payload", '{"by": {"nmae": "ann"}}', *served)
+    assert inside("terminate", saga, "--yes", *served).code == 0
+
+    assert (ran.code, "error[SD964]: the payload does not fit signal `approve`" in ran.err) == (2, True), ran
+    assert "= help: did you mean `by.name`?\n" in ran.err

@@ -19,6 +19,7 @@ from temporalio.client import Client, WorkflowHandle, WorkflowQueryFailedError, 
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
+from sagadsl.errors import SagadslError
 from sagadsl.immutable import Immutable, replace
 from sagadsl.language.model import Saga, WaitFor
 from sagadsl.language.own_errors import COMES_TOO_EARLY, NOT_AWAITED, UNFIT_PAYLOAD, UNKNOWN_SIGNAL
@@ -179,7 +180,7 @@ class _Delivering(Immutable):
             problem = self._problem(refused.cause)
             if problem is None:
                 return None
-            raise problem from None
+            raise (await self._hinted(problem) if isinstance(problem, UnfitPayload) else problem) from None
         if "released" not in answer and "kept" not in answer:
             raise SignalRefused(self._id, self.asked.name, f"`{self.request}` is the id of another request")
         sent = self._sent(answer.get("released", ""), answer)
@@ -246,6 +247,17 @@ class _Delivering(Immutable):
             case _:
                 return SignalRefused(self._id, self.asked.name, message)
 
+    async def _hinted(self, unfit: UnfitPayload) -> UnfitPayload:
+        """Return a refusal with the keys that were probably meant: the run knows only what does not fit."""
+        try:
+            package = await pinned(self.client, self.described)
+        except (RPCError, SagadslError):  # the refusal is what counts
+            return unfit
+        if package is None:
+            return unfit
+        hint = meant(self.asked.payload, package.saga.signals.get(self.asked.name))
+        return UnfitPayload(unfit.signal, unfit.problems, hint, is_given=unfit.is_given)
+
     async def _checked(self) -> Package | None:
         """Return the definition in the history, if there is one. Raises ``UnknownSignal``, ``UnfitPayload``."""
         with known(self.client, self._id):
@@ -256,8 +268,7 @@ class _Delivering(Immutable):
         if check is None:
             raise UnknownSignal(self._id, self.asked.name, tuple(package.check_signals))
         if problems := await aside(check, self.asked.payload):
-            hint = meant(self.asked.payload, package.saga.signals.get(self.asked.name))
-            raise UnfitPayload(self.asked.name, problems, hint, is_given=self.asked.payload is not None)
+            raise await self._hinted(UnfitPayload(self.asked.name, problems, is_given=self.asked.payload is not None))
         return package
 
     async def _ask(self, query: str, *args: Any) -> Any:
