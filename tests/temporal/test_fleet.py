@@ -133,7 +133,7 @@ def test_an_own_worker_with_sagas_does_its_own_and_leaves_what_is_anothers(serve
                 )
                 own.append(await client.start_workflow("OwnWorkflow", f"o{n}", id=f"o-{uuid.uuid4()}", **where))
                 ids.append((await sagas.start(client, "mounted", {}, task_queue=queue)).id)
-            async with asyncio.timeout(PATIENCE):  # each task that the wrong one draws costs its timeout
+            async with asyncio.timeout(4 * PATIENCE):  # each task that the wrong one draws costs its timeout
                 return (
                     [await handle.result() for handle in foreign],
                     [await handle.result() for handle in own],
@@ -159,7 +159,7 @@ def test_workflows_and_activities_of_another_team_on_our_queue_are_left_to_its_w
                 )
                 for n in range(8)
             ]
-            async with asyncio.timeout(PATIENCE):  # each task that our worker draws costs its timeout
+            async with asyncio.timeout(4 * PATIENCE):  # each task that our worker draws costs its timeout
                 return [await handle.result() for handle in handles]
 
     assert asyncio.run(scenario()) == [f"paid o{n} {n}" for n in range(8)]
