@@ -23,7 +23,7 @@ from temporalio.workflow import NondeterminismError
 from sagadsl.engine import undo
 from sagadsl.engine.journal import FIRST_RULES, RULES, Unwind
 from sagadsl.engine.run import Run
-from sagadsl.temporal.run.opening import Opening
+from sagadsl.temporal.run.accepting import unsaid_rules
 from tests.temporal.play import replayer
 
 FOLDER = Path(__file__).with_name("histories")
@@ -88,7 +88,7 @@ def test_a_run_whose_client_named_no_rules_keeps_those_that_its_history_has_a_ma
     """That of the second version is still known."""
     monkeypatch.setattr("temporalio.workflow.patched", lambda marker: marker == f"sagadsl.rules.{version}")
 
-    assert Opening._unsaid_rules() == version
+    assert unsaid_rules() == version
 
 
 def test_an_interpreter_that_undoes_in_another_order_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:

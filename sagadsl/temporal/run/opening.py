@@ -18,44 +18,47 @@ from temporalio.common import RawValue, RetryPolicy
 from temporalio.exceptions import FailureError, is_cancelled_exception
 
 from sagadsl.engine.facts import Began, BeganUndo, Error, Fact, Resumed, Status
-from sagadsl.engine.journal import FIRST_RULES, RULES, State
-from sagadsl.engine.snapshots import restore
+from sagadsl.engine.journal import State
 from sagadsl.immutable import replace
 from sagadsl.language.own_errors import (
     CARRY_REFUSED,
     COMPENSATION_REQUESTED,
     DEFINITION_NOT_FOUND,
-    INLINE_DEFINITION_REFUSED,
     INVALID_DEFINITION,
     INVALID_INPUT,
     NOT_POSSIBLE,
     STATE_TOO_LARGE,
-    UNTRUSTED_DEFINITION,
 )
 from sagadsl.language.versions import of_version
 from sagadsl.temporal.run import failures
+from sagadsl.temporal.run.accepting import (
+    REJECTED,
+    REJECTED_BY_RULES,
+    Rejected,
+    check_inherited,
+    check_inline,
+    check_journal,
+    check_trust,
+    compares,
+    judge,
+    opened_here,
+    restored,
+    unsaid_rules,
+)
 from sagadsl.temporal.run.host import TemporalHost
 from sagadsl.temporal.run.knowledge import NotKnownHere, at_hand
 from sagadsl.temporal.run.rebuilding import is_played_for_its_state
-from sagadsl.temporal.run.slow_checks import opened, patiently
 from sagadsl.temporal.wire import attributes
-from sagadsl.temporal.wire.arguments import INDEXED, Package, holds_anything, is_envelope, is_same_definition, to_bytes
+from sagadsl.temporal.wire.arguments import INDEXED, Package, holds_anything, is_envelope, to_bytes
 from sagadsl.temporal.wire.carry import Carry, from_payload, is_compressed
 from sagadsl.temporal.wire.codec_growth import ASKS
 from sagadsl.temporal.wire.definitions import InvalidDefinition
 from sagadsl.temporal.wire.inheritance import INHERIT_ACTIVITY, Inheritance, TakeUpRequest
-from sagadsl.temporal.wire.origin import KNOWN_CARRY, Origin, distrusted, forged, origin, refuses_inline
+from sagadsl.temporal.wire.origin import KNOWN_CARRY, Origin, forged, origin
 
 DEFINITION_ACTIVITY = "sagadsl.definition"
 """A local activity that every worker of sagas has; see ``registry``."""
 
-_REJECTED = "sagadsl.rejected"
-_REJECTED_BY_RULES = "sagadsl.rejected.2"
-"""The marker of a refused run whose input was judged by rules later than the first."""
-_UNTRUSTED = "sagadsl.untrusted"
-"""The marker of a run that was refused because its worker did not trust its definition: a replay asks no worker."""
-_RULES = {version: f"sagadsl.rules.{version}" for version in range(RULES, FIRST_RULES, -1)}
-"""Markers of runs whose client did not name the rules, by version, newest first."""
 _LISTED = "sagadsl.listed"
 _DECIDED = frozenset({NOT_POSSIBLE, STATE_TOO_LARGE})
 """Errors of a worker that has read the closed run's history: another worker would find the same."""
@@ -70,20 +73,6 @@ _LOOKS = RetryPolicy(
 
 _IN_MEMORY = timedelta(seconds=10)
 """Pauses up to this length are made by the worker; longer ones are timers in the history."""
-
-_COMPARED = "sagadsl.compared"
-
-
-class Rejected(Exception):
-    """The run cannot begin: error type and message, and the marker that records the refusal in the history.
-
-    Attributes:
-        is_ignorance: The reason lies in what this worker has or knows, so another worker may be able to begin the run.
-    """
-
-    def __init__(self, type_: str, message: str, marker: str = _REJECTED, *, is_ignorance: bool = False) -> None:
-        super().__init__(type_, message, marker)
-        self.type, self.message, self.marker, self.is_ignorance = type_, message, marker, is_ignorance
 
 
 class Unreadable(Exception):
@@ -199,11 +188,9 @@ class Opening:
             raw = await self.ask_registry(self.carry.version)
         self.from_folder = self.carry.from_folder or not inline
         own = await self._asked_to_compare()
-        refused = workflow.unsafe.is_replaying() and (
-            workflow.patched(_REJECTED) or workflow.patched(_REJECTED_BY_RULES)
-        )
+        refused = workflow.unsafe.is_replaying() and (workflow.patched(REJECTED) or workflow.patched(REJECTED_BY_RULES))
         if inline and own is None and not self.continues:
-            self._check_trust(raw)
+            check_trust(raw)
         trusted = workflow.unsafe.is_replaying() and not refused
         trusted = trusted or self.continues or self.inheritance is not None  # the run before was accepted
         if foreign and (not trusted or is_played_for_its_state()):  # anybody may have made that history
@@ -214,13 +201,13 @@ class Opening:
                 is_ignorance=foreign not in KNOWN_CARRY,
             )
         if self.inheritance is not None and (refused or not workflow.unsafe.is_replaying()):
-            self._check_inherited(is_refused=refused)
+            check_inherited(from_folder=self.from_folder, is_refused=refused)
         self.carries = self.carry.goes_on
         if inline and not trusted:
-            self._check_inline(raw, own)
+            check_inline(raw, own)
         if own is not None:
             raw, self.from_folder = own, True
-        self.package = self._opened(raw, trusted=trusted)
+        self.package = opened_here(raw, trusted=trusted)
         first = self._first_fact(self.package, input_, trusted=trusted)
         self._list(self.package)
         return first
@@ -245,60 +232,9 @@ class Opening:
 
         A definition that the run before, or a parent, had from a worker's folder is accepted already.
         """
-        if self.from_folder or self.continues or origin() is Origin.CLIENT or not self._compares():
+        if self.from_folder or self.continues or origin() is Origin.CLIENT or not compares():
             return None
         return await self.ask_registry()
-
-    def _check_inline(self, raw: bytes, own: bytes | None) -> None:
-        """Raise ``Rejected`` for a definition in the arguments if the worker takes only those of its own folder."""
-        alone = "this worker takes definitions from its own folder only"
-        if origin() is Origin.CLIENT and refuses_inline():
-            raise Rejected(INLINE_DEFINITION_REFUSED, f"{alone}: start the saga by its name alone")
-        try:
-            differs = own is not None and not is_same_definition(raw, own)
-        except InvalidDefinition as problem:
-            raise Rejected(INVALID_DEFINITION, str(problem)) from problem
-        if differs:
-            raise Rejected(
-                INLINE_DEFINITION_REFUSED,
-                f"{alone}, and the one that the parent has sent is another one: give the workers of both the same "
-                "definition, or start the parent by its name alone",
-                is_ignorance=True,
-            )
-
-    @staticmethod
-    def _check_trust(raw: bytes) -> None:
-        """Raise ``Rejected`` for a definition that this worker does not trust, whoever has sent it.
-
-        Also for one that a parent has sent or that a closed run had: other workers may have taken it. Only what the
-        run before had is not judged again, or nobody would undo what that one has done.
-        """
-        if workflow.unsafe.is_replaying():
-            why = "it was not trusted when the run began" if workflow.patched(_UNTRUSTED) else ""
-        else:
-            try:
-                why = distrusted(raw)
-            except InvalidDefinition as problem:
-                raise Rejected(INVALID_DEFINITION, str(problem)) from problem
-        if why:
-            raise Rejected(UNTRUSTED_DEFINITION, f"this worker takes trusted definitions only: {why}", _UNTRUSTED)
-
-    def _check_inherited(self, *, is_refused: bool) -> None:
-        """Raise ``Rejected`` if a closed run had its definition from a client, and this worker takes none from clients.
-
-        Otherwise a run that nobody has ever served could bring a definition past the worker's folder.
-        """
-        if not self.from_folder and (is_refused or refuses_inline()):
-            raise Rejected(
-                INLINE_DEFINITION_REFUSED,
-                "this worker takes definitions from its own folder only, and the closed run had another one: have its "
-                "work taken up by a worker that may take it",
-            )
-
-    @staticmethod
-    def _compares() -> bool:
-        """Whether a parent's definition is compared with the one in this worker's folder; at a replay: was compared."""
-        return (workflow.unsafe.is_replaying() or refuses_inline()) and workflow.patched(_COMPARED)
 
     @staticmethod
     def _list(package: Package) -> None:
@@ -323,41 +259,27 @@ class Opening:
         if not index_knows and INDEXED in workflow.memo():
             workflow.upsert_memo({INDEXED: None})
 
-    def _opened(self, raw: bytes, *, trusted: bool) -> Package:
-        try:
-            package = opened(raw, trusted=trusted)
-        except InvalidDefinition as problem:  # a client that has written the digest has checked the definition
-            is_ignorance = problem.is_newer or "digest" in workflow.memo()
-            raise Rejected(INVALID_DEFINITION, str(problem), is_ignorance=is_ignorance) from problem
-        type_ = workflow.info().workflow_type
-        if package.saga.name != type_:
-            raise Rejected(
-                INVALID_DEFINITION,
-                f"the workflow type is `{type_}`, but the definition is named `{package.saga.name}`",
-            )
-        return package
-
     def _first_fact(self, package: Package, input_: Any, *, trusted: bool) -> Fact:
         info, carry, at = workflow.info(), self.carry, workflow.time()
         if carry.state is not None:
-            self.state = self._restored(carry.state)
+            self.state = restored(carry.state)
             self._measure()
             self.package = package.judged_by(self.state.rules)
             return Resumed(at, info.run_id)
         if self.inheritance is not None and self.request is not None:
-            self.state = self._restored(self.inheritance.state)
+            self.state = restored(self.inheritance.state)
             self.package = package.judged_by(self.state.rules)
             return self.inheritance.fact(self.request, at, info.run_id)
         if carry.journal is not None:
             failure = carry.failure or Error(COMPENSATION_REQUESTED, "the saga shall be undone")
-            handed_over = self._restored(carry.journal)
+            handed_over = restored(carry.journal)
             if not trusted:
-                self._check_journal(package, handed_over)
+                check_journal(package, handed_over)
             self.state.rules = handed_over.rules
             return BeganUndo(at, info.run_id, carry.journal, failure)
         if not trusted:
-            self._judge(package, input_)
-        self.state.rules = package.options.rules or self._unsaid_rules()
+            judge(package, input_)
+        self.state.rules = package.options.rules or unsaid_rules()
         self.package = package.judged_by(self.state.rules)
         self._measure()
         page = package.options.page
@@ -367,44 +289,6 @@ class Opening:
         """Note how much a child saga can hand over to its parent, if that is less than usual."""
         if self.carry.wants_journal and self.state.rules >= ASKS:
             self.state.journal_percent = self._host.asked.now(self.state.rules).percent
-
-    @staticmethod
-    def _check_journal(package: Package, handed_over: State) -> None:
-        """Raise ``Rejected`` for a journal that cannot come from a run of this definition."""
-        steps = [record.step for record in handed_over.records.values()]
-        steps += [key.partition(" ")[0] for key in handed_over.gone]
-        if unknown := next((step for step in steps if step not in package.saga.places), ""):
-            raise Rejected(INVALID_DEFINITION, f"the journal to undo tells of a step `{unknown}`: the saga has none")
-        check = package.judged_by(handed_over.rules).check_input
-        if handed_over.input is not None and (problems := patiently(check, handed_over.input)):
-            raise Rejected(INVALID_INPUT, f"the input in the journal does not fit the saga: {'; '.join(problems)}")
-
-    @staticmethod
-    def _judge(package: Package, input_: Any) -> None:
-        """Raise ``Rejected`` for an input that does not fit, by the rules of the run, or of its refusal."""
-        rules = package.options.rules or RULES
-        if workflow.unsafe.is_replaying() and workflow.patched(_REJECTED):
-            rules = FIRST_RULES
-        if problems := patiently(package.judged_by(rules).check_input, input_):
-            marker = _REJECTED if rules == FIRST_RULES else _REJECTED_BY_RULES
-            meant = workflow.memo().get("digest", package.saga.digest)
-            raise Rejected(
-                INVALID_INPUT,
-                f"the input does not fit the saga: {'; '.join(problems)}",
-                marker,
-                is_ignorance=meant != package.saga.digest,  # the client that started it has another version
-            )
-
-    @staticmethod
-    def _unsaid_rules() -> int:
-        """Return the rules of a run whose client named none: the newest, with a marker; at a replay, its own."""
-        return next((version for version, marker in _RULES.items() if workflow.patched(marker)), FIRST_RULES)
-
-    def _restored(self, snapshot: Any) -> State:
-        try:
-            return restore(snapshot)
-        except Exception as error:  # whoever may start workflows may send anything
-            raise Rejected(INVALID_DEFINITION, f"the state to go on from is not one of a saga: {error!r}") from error
 
     async def _inherit(self, data: Any) -> bytes:
         """Have the worker read what a closed run has left, and return that run's envelope."""

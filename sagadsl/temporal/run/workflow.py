@@ -37,13 +37,13 @@ from sagadsl.language.schema.secrecy import Place
 from sagadsl.language.walk import calls_locally
 from sagadsl.status.parts import Part
 from sagadsl.temporal.run import closing, failures
+from sagadsl.temporal.run.accepting import Rejected
 from sagadsl.temporal.run.held import HeldRun, held_now
 from sagadsl.temporal.run.host import WAITS_FOR_OTHERS
 from sagadsl.temporal.run.in_flight import ChildStart
 from sagadsl.temporal.run.in_order import HEARS_IN_ORDER, take_updates_last
 from sagadsl.temporal.run.indexing import Indexing
 from sagadsl.temporal.run.observed_run import ObservedRun
-from sagadsl.temporal.run.opening import Rejected
 from sagadsl.temporal.run.slow_checks import opened
 from sagadsl.temporal.run.status_answer import fitting
 from sagadsl.temporal.run.taken_over import asked_at_first, holds_back, say_calls_locally
