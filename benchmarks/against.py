@@ -10,7 +10,7 @@ import asyncio
 import statistics
 from pathlib import Path
 
-from benchmarks import replays, starting
+from benchmarks import first_step, replays, starting
 from benchmarks.older import unpacked
 from benchmarks.runs import Entrant, Figures, measure, ratio
 
@@ -27,6 +27,8 @@ def main(revision: str, sagas: int = 60, rounds: int = 7) -> None:
         replays.main(before)
         print(f"\nwhole commands, against {revision}\n")
         starting.main(before)
+        print(f"\nto the first step, against {revision}\n")
+        first_step.main(before)
 
 
 def table(figures: dict[str, Figures], before: Path) -> list[str]:

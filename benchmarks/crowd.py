@@ -22,8 +22,8 @@ from temporalio.client import Client
 from benchmarks.processes import cpu, memory, running
 from benchmarks.sizing import AT_ONCE, Cluster, at_rest, begin, cluster, package, starts, worker
 from sagadsl.temporal.link.connection import connect
-from sagadsl.temporal.link.embedded import SEARCH_ATTRIBUTES, port_near
 from sagadsl.temporal.link.flags import Flags
+from sagadsl.temporal.link.server_process import SEARCH_ATTRIBUTES, port_near
 from sagadsl.temporal.link.settings import resolve
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.wire.arguments import Package

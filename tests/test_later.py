@@ -42,3 +42,27 @@ def test_a_check_of_values_compiles_no_grammar_of_addresses_but_others_can(tmp_p
     )
 
     assert ran.stdout.splitlines() == ["False", "compiles a grammar", "True False", "True"], ran.stderr
+
+
+COLLECTED = """
+import gc, sys
+from sagadsl.later import OWN_THRESHOLD, uncollected
+
+with uncollected():
+    print(gc.isenabled(), gc.get_freeze_count() > 0)
+gc.set_threshold(OWN_THRESHOLD)
+try:
+    with uncollected():
+        print(gc.isenabled())
+        import no_such_module
+except ImportError:
+    print(gc.isenabled(), gc.get_freeze_count() > 0)
+"""
+
+
+def test_nobody_looks_for_garbage_while_a_command_imports_and_afterwards_somebody_does_again() -> None:
+    """Only in a process of ours: what another one holds is not ours to keep for ever."""
+    ran = subprocess.run(
+        [sys.executable, "-c", COLLECTED], capture_output=True, text=True, timeout=PATIENCE, check=True
+    )
+    assert ran.stdout.splitlines() == ["True False", "False", "True True"]

@@ -16,7 +16,7 @@ import yaml
 
 from deploy import postgresql
 from deploy.cluster.processes import Failed, State, end_of
-from sagadsl.temporal.link.embedded import SEARCH_ATTRIBUTES
+from sagadsl.temporal.link.server_process import SEARCH_ATTRIBUTES
 
 VERSION = "v1.32.2"
 """Of the Temporal server and of its SQL tool."""

@@ -108,8 +108,9 @@ def _folder(state: Path) -> Iterator[None]:
 
 async def _dev(paths: Sequence[str], state: Path, port: int, module: Sequence[str]) -> int:
     from sagadsl.temporal.link.connection import connect
-    from sagadsl.temporal.link.embedded import port_near, serve
+    from sagadsl.temporal.link.embedded import serve
     from sagadsl.temporal.link.flags import Flags
+    from sagadsl.temporal.link.server_process import port_near
     from sagadsl.temporal.link.settings import resolve
 
     loaded = _load(paths)

@@ -93,8 +93,8 @@ def _family(path: Path, loaded: Loaded) -> dict[str, Loaded]:
 
 async def _package(client: Client, loaded: Loaded, family: Mapping[str, Loaded]) -> Package:
     """Return the definition with those of its child sagas."""
+    from sagadsl.language.raw_steps import children_of
     from sagadsl.temporal import client as sagas
-    from sagadsl.temporal.work.registry import children_of
     from sagadsl.trust.signatures import by_digest, signed_files
 
     children = children_of(_saga(loaded).name, {name: each.definition for name, each in family.items()})

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,14 +21,17 @@ from sagadsl.cli.trusting import project_trust, signed_in
 from sagadsl.language.calls import SagaCall
 from sagadsl.language.loaded import Loaded, file_part
 from sagadsl.language.model import Saga
+from sagadsl.language.raw_steps import children_of
 from sagadsl.language.schema.meant_keys import meant
 from sagadsl.language.suggest import did_you_mean
 from sagadsl.language.versions import name_and_version, of_version, rank
+from sagadsl.later import uncollected
 from sagadsl.plugins.catalogue import Catalogue
 
 if TYPE_CHECKING:
-    from sagadsl.cli.running import StartRequest
     from sagadsl.temporal.link.flags import Flags
+    from sagadsl.temporal.link.server_process import ServerProcess
+    from sagadsl.temporal.link.settings import ConnectionSettings
 
 
 @click.command(short_help="Start a saga and show its steps until it ends.")
@@ -85,18 +89,18 @@ def run(
       sagadsl run transfer.saga.yaml --set amount=5 --set to_account=bob
       sagadsl run transfer-money --address localhost:7233 --id t-42 --detach
     """
-    from sagadsl.cli.running import Leave, StartRequest, execute
-    from sagadsl.temporal.link.settings import resolve
-    from sagadsl.temporal.work.registry import children_of
+    from sagadsl.temporal.link.flags import say_nothing
 
-    settings = resolve(flags, os.environ)
+    # The SDK that resolves settings takes longer to import than a server takes to begin.
+    settings = None if say_nothing(flags, os.environ) else _resolved(flags)
+    here = settings is None or not settings.names_a_server
     leaves = "--detach" if detach else "--until-answer" if until_answer else ""
-    if leaves and not settings.names_a_server:
+    if leaves and here:
         raise click.UsageError(f"`{leaves}` needs a server that stays; name one with `--address`")
     if detach and until_answer:
         raise click.UsageError("`--detach` waits for nothing, so it has no `--until-answer`")
     catalogue = Catalogue.discover(module)
-    definitions, chosen = _definition(saga, catalogue, here=not settings.names_a_server)
+    definitions, chosen = _definition(saga, catalogue, here=here)
     if not definitions.are_usable:
         definitions.show()
         return definitions.exit_code
@@ -104,46 +108,79 @@ def run(
     named = by_name(definitions, chosen)
     children = children_of(model.name, {name: each.definition for name, each in named.items()}) if model else {}
     name, version = name_and_version(saga)
-    trust = project_trust() if worker or not settings.names_a_server else None
-    order = StartRequest(
-        name=model.name if model else name,
-        version="" if model else version,
-        definition=chosen.definition if chosen else None,
-        children=children,
-        sagas=tuple(each.saga for name, each in named.items() if each.saga and (each is chosen or name in children)),
-        input=read_input(input, input_file, set, model.input_schema if model else None),
-        id=id,
-        task_queue=task_queue or (model.task_queue if model else None),
-        again=again,
-        summary=summary,
-        secrets=secrets_in(each for name, each in named.items() if each is chosen or name in children),
-        signatures=signed_in((each for name, each in named.items() if each is chosen or name in children), trust),
-        trust=trust,
-        shows_secrets=show_secrets,
-    )
+    trust = project_trust() if worker or here else None
+    given = read_input(input, input_file, set, model.input_schema if model else None)
+    secrets = secrets_in(each for name, each in named.items() if each is chosen or name in children)
+    signatures = signed_in((each for name, each in named.items() if each is chosen or name in children), trust)
     if chosen is not None:
-        _check_input(order)
-    for text in settings.warnings:
-        screen.warn(text)
-    if model is None:
-        for key, value in untyped(set):
-            screen.warn(
-                f"`--set {key}={value}` is sent as text, as only the worker knows the saga's input schema; "
-                f"to send JSON write `--set {key}:={value}`"
-            )
-    leave = Leave.AT_ONCE if detach else Leave.ANSWERED if until_answer else Leave.ENDED
-    return asyncio.run(execute(order, settings, catalogue, leave=leave, with_worker=worker))
+        _check_input(chosen, given)
+    with ExitStack() as stack:
+        begun = _server(stack) if here else None
+        with uncollected():
+            from sagadsl.cli.running import Leave, StartRequest, execute
+        order = StartRequest(
+            name=model.name if model else name,
+            version="" if model else version,
+            definition=chosen.definition if chosen else None,
+            children=children,
+            sagas=tuple(
+                each.saga for name, each in named.items() if each.saga and (each is chosen or name in children)
+            ),
+            input=given,
+            id=id,
+            task_queue=task_queue or (model.task_queue if model else None),
+            again=again,
+            summary=summary,
+            secrets=secrets,
+            signatures=signatures,
+            trust=trust,
+            shows_secrets=show_secrets,
+        )
+        settings = settings or _resolved(flags)
+        for text in settings.warnings:
+            screen.warn(text)
+        if model is None:
+            for key, value in untyped(set):
+                screen.warn(
+                    f"`--set {key}={value}` is sent as text, as only the worker knows the saga's input schema; "
+                    f"to send JSON write `--set {key}:={value}`"
+                )
+        leave = Leave.AT_ONCE if detach else Leave.ANSWERED if until_answer else Leave.ENDED
+        return asyncio.run(execute(order, settings, catalogue, leave=leave, with_worker=worker, begun=begun))
 
 
-def _check_input(order: StartRequest) -> None:
-    """Raise ``InputRefused`` before the command starts a server in vain."""
-    from sagadsl.temporal.refusals import InputRefused
-    from sagadsl.temporal.wire.arguments import envelope, open_envelope, to_bytes
+def _resolved(flags: Flags) -> ConnectionSettings:
+    with uncollected():
+        from sagadsl.temporal.link.settings import resolve
+    return resolve(flags, os.environ)
 
-    assert order.definition is not None
-    problems = open_envelope(to_bytes(envelope(order.definition, order.children))).check_input(order.input)
-    if problems:
-        raise InputRefused(order.name, problems, meant(order.input, order.definition.get("input")))
+
+def _server(stack: ExitStack) -> ServerProcess | None:
+    """Begin a server of our own, which ends with *stack*; ``None`` where its command has to be fetched first, or where
+    it does not begin: whoever waits for the server tells why."""
+    from sagadsl.temporal.link.server_process import PortInUse, begin, binary_at_hand
+
+    binary = binary_at_hand()
+    if binary is None:
+        return None
+    try:
+        begun = begin(binary)
+    except (OSError, PortInUse):
+        return None
+    stack.callback(begun.end)
+    return begun
+
+
+def _check_input(chosen: Loaded, given: Any) -> None:
+    """Raise ``InputRefused`` before the command starts a server in vain, as the saga would be refused in the end."""
+    from sagadsl.language.schema.conform import checker
+    from sagadsl.temporal.wire.definitions import checked
+
+    saga = checked(chosen.definition)
+    if problems := checker(saga.input_schema, "input", fill=True)(given):
+        from sagadsl.temporal.refusals import InputRefused
+
+        raise InputRefused(saga.name, problems, meant(given, chosen.definition.get("input")))
 
 
 def _definition(text: str, catalogue: Catalogue, *, here: bool) -> tuple[Definitions, Loaded | None]:

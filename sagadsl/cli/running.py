@@ -45,6 +45,7 @@ from sagadsl.temporal.read.trace import trace as trace_of
 from sagadsl.temporal.worker import build_worker
 
 if TYPE_CHECKING:
+    from sagadsl.temporal.link.server_process import ServerProcess
     from sagadsl.temporal.link.tracing import Tracing
     from sagadsl.trust.judge import Trust
 
@@ -129,12 +130,22 @@ class RunsOn(Immutable):
 
 
 async def execute(
-    order: StartRequest, settings: ConnectionSettings, catalogue: Catalogue, *, leave: Leave, with_worker: bool
+    order: StartRequest,
+    settings: ConnectionSettings,
+    catalogue: Catalogue,
+    *,
+    leave: Leave,
+    with_worker: bool,
+    begun: ServerProcess | None = None,
 ) -> int:
-    """Start *order*, show it until it is time to leave, and return the exit code."""
+    """Start *order*, show it until it is time to leave, and return the exit code.
+
+    Args:
+        begun: A server of our own that has begun, where none is named.
+    """
     screen.log(logging.CRITICAL)  # the errors of activities are on the screen anyway
     async with AsyncExitStack() as stack:
-        place = await _place(stack, settings, catalogue.modules, with_worker=with_worker)
+        place = await _place(stack, settings, catalogue.modules, with_worker=with_worker, begun=begun)
         client = await connect(place.settings)
         interrupts = Interrupts.install()
         with guard(place.settings):
@@ -179,11 +190,16 @@ async def execute(
 
 
 async def _place(
-    stack: AsyncExitStack, settings: ConnectionSettings, modules: tuple[str, ...], *, with_worker: bool
+    stack: AsyncExitStack,
+    settings: ConnectionSettings,
+    modules: tuple[str, ...],
+    *,
+    with_worker: bool,
+    begun: ServerProcess | None,
 ) -> RunsOn:
     if settings.names_a_server:
         return RunsOn(settings, same_server(settings), has_our_worker=with_worker, modules=modules)
-    server = await stack.enter_async_context(serve())
+    server = await stack.enter_async_context(serve(begun=begun))
     options = f"--address {server.address}"
     settings = replace(server.settings, codec=settings.codec, telemetry=settings.telemetry)
     return RunsOn(settings, options, server.ui_url, goes_with_us=True, has_our_worker=True)

@@ -314,8 +314,8 @@ async def build(
 
 async def packages(client: Client, loaded: Definitions, signatures: Signatures) -> Mapping[str, Any]:
     """Return the definitions ready to start, each with the definitions of its child sagas."""
+    from sagadsl.language.raw_steps import children_of
     from sagadsl.temporal.client import packed
-    from sagadsl.temporal.work.registry import children_of
 
     named = by_name(loaded)
     data = {name: each.definition for name, each in named.items()}

@@ -17,7 +17,7 @@ from types import FrameType
 
 from sagadsl.cli import screen
 from sagadsl.cli.worker import CHILD
-from sagadsl.temporal.link.embedded import end_with_parent
+from sagadsl.temporal.link.server_process import end_with_parent
 
 _POLL_SECONDS = 0.1
 _PATIENCE_SECONDS = 3.0

@@ -11,6 +11,8 @@ from typing import Any
 
 from sagadsl.language.kinds import LISTS, WAYS
 
+Definition = Mapping[str, Any]
+
 ON_PAUSE = "on_pause"
 """The key whose value is a list of calls in the form of steps."""
 
@@ -29,6 +31,30 @@ def everywhere(definition: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     for key in TOP_LISTS:
         for step in _listed(definition.get(key)):
             yield from _below(step)
+
+
+def children_of(name: str, definitions: Mapping[str, Definition]) -> dict[str, Definition]:
+    """Return the definitions of all sagas below saga *name*.
+
+    A saga that is not among *definitions* is left out: another worker may serve it.
+    """
+    needed: dict[str, Definition] = {}
+    waiting = [name]
+    while waiting:
+        for child in dict.fromkeys(sagas_in(definitions[waiting.pop(0)])):
+            if child in definitions and child not in needed:
+                needed[child] = definitions[child]
+                waiting.append(child)
+    return needed
+
+
+def sagas_in(definition: Definition) -> Iterator[str]:
+    """Yield the names of the child sagas of a definition. Parts with a wrong form are skipped."""
+    for step in everywhere(definition):
+        undo = step.get("compensation")
+        for call in (step, *(undo if isinstance(undo, list) else [undo])):
+            if isinstance(call, dict) and isinstance(call.get("saga"), str):
+                yield call["saga"]
 
 
 def inside(step: Any) -> Iterator[Any]:

@@ -66,6 +66,49 @@ def test_a_command_that_needs_a_file_alone_loads_nothing_for_servers_and_other_f
     assert _loaded_by(command, str(file), heavy=_FOR_OTHERS) == set()
 
 
+_BEGINS = """
+import sys
+from sagadsl.temporal.link import server_process
+
+def begin(*_, **__):
+    print("begins", *[name for name in ("temporalio", "jinja2") if name in sys.modules])
+    raise OSError(2, "No such file or directory")
+
+server_process.begin = begin
+from sagadsl.cli.entry import run
+run(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "lines"),
+    [
+        ("steps: [{id: rest, sleep: 1s}]", "n=1", ["begins", "begins temporalio"]),
+        ("steps: [{id: rest, slep: 1s}]", "n=1", []),
+        ("steps: [{id: rest, sleep: 1s}]", "n=none", []),
+        ("steps: [{id: rest, sleep: 1s}]", "m=1", []),
+    ],
+    ids=["right", "a wrong definition", "a wrong input", "an input that does not fit"],
+)
+def test_a_server_of_ours_begins_before_the_sdk_is_loaded_and_for_nothing_wrong(
+    text: str, value: str, lines: list[str], tmp_path: Path
+) -> None:
+    """Both take time, and so they take it at once; a second try tells why there is none."""
+    file = tmp_path / "small.saga.yaml"
+    schema = "{type: object, required: [n], properties: {n: {type: integer}}}"
+    file.write_text(f"sagadsl: 1\nname: small\nversion: '1'\ninput: {schema}\n{text}\n")
+    ended = subprocess.run(
+        [sys.executable, "-c", _BEGINS, "run", str(file), "--set", value],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=True,
+    )
+    assert [line for line in ended.stderr.splitlines() if line.startswith("begins")] == lines
+    assert ("does not start: no such file" in ended.stderr) is bool(lines)
+
+
 def test_without_a_command_the_help_is_shown_and_that_is_no_mistake() -> None:
     assert sagadsl() == sagadsl("--help")
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx2
 
-from sagadsl.temporal.link.embedded import SEARCH_ATTRIBUTES
+from sagadsl.temporal.link.server_process import SEARCH_ATTRIBUTES
 from tests.chaos.parts import serves
 from tests.cluster.composed import saga, token
 from tests.cluster.containers import BIN, Container, Image, network, until

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sagadsl.temporal.link.embedded import SEARCH_ATTRIBUTES
+from sagadsl.temporal.link.server_process import SEARCH_ATTRIBUTES
 from tests.cluster import composed, podded
 from tests.cluster.charting import rendered
 from tests.cluster.containers import ROOT, apart

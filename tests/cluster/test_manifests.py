@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from deploy.cluster.__main__ import WORKERS
-from sagadsl.temporal.link.embedded import SEARCH_ATTRIBUTES
+from sagadsl.temporal.link.server_process import SEARCH_ATTRIBUTES
 from tests.cluster.manifests import KUBERNETES, check_command
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

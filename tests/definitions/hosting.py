@@ -17,11 +17,11 @@ from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
 from sagadsl.language.document import parse
+from sagadsl.language.raw_steps import children_of
 from sagadsl.plugins.catalogue import Catalogue
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.runs import Ended
-from sagadsl.temporal.work.registry import children_of
 from sagadsl.temporal.worker import build_worker
 from tests.patience import PATIENCE
 

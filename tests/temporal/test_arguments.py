@@ -12,10 +12,11 @@ import pytest
 from sagadsl.engine.facts import Error
 from sagadsl.engine.journal import RULES
 from sagadsl.engine.squeeze import packed, unpacked
+from sagadsl.language.raw_steps import children_of
 from sagadsl.temporal.wire.arguments import RunOptions, child_envelope, envelope, open_envelope, to_bytes
 from sagadsl.temporal.wire.carry import Carry
 from sagadsl.temporal.wire.definitions import InvalidDefinition
-from sagadsl.temporal.work.registry import Registry, children_of
+from sagadsl.temporal.work.registry import Registry
 from tests.engine.scenes import act, saga
 
 ONE = saga(act("a"), name="one")

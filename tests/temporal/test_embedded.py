@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from sagadsl.temporal.link.connection import connect
-from sagadsl.temporal.link.embedded import SEARCH_ATTRIBUTES, ServerNotStarted, find_binary, serve
+from sagadsl.temporal.link.embedded import ServerNotStarted, find_binary, serve
+from sagadsl.temporal.link.server_process import SEARCH_ATTRIBUTES, begin
 from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.temporal
@@ -71,6 +72,23 @@ def test_the_server_outlives_ctrl_c_and_not_its_parent() -> None:
             time.sleep(0.05)
 
 
+def test_a_server_that_has_begun_before_is_taken_and_can_be_ended_without_being_waited_for() -> None:
+    binary = asyncio.run(find_binary())
+
+    async def scenario() -> int:
+        begun = begin(binary)
+        async with serve(begun=begun) as server:
+            assert (server.pid, server.address) == (begun.process.pid, begun.address)
+            await connect(server.settings)
+        return server.pid
+
+    assert not _is_alive(asyncio.run(scenario()))
+    in_vain = begin(binary)
+    in_vain.end()
+    in_vain.end()
+    assert in_vain.process.wait(PATIENCE) == -signal.SIGKILL
+
+
 def test_a_port_in_use_is_an_error_that_names_it() -> None:
     async def scenario(port: int) -> None:
         async with serve(port=port):
@@ -110,8 +128,9 @@ def test_a_command_that_is_not_temporal_s_is_an_error_with_what_it_said(
     ],
     ids=["the Web UI's", "a panic", "nothing"],
 )
+@pytest.mark.parametrize("early", [False, True], ids=["begun within", "begun before"])
 def test_a_port_lost_between_looking_and_binding_is_no_error(
-    words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    words: str, early: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Many servers that start at once draw the same free ports; the one that loses says so in several ways."""
     real = asyncio.run(find_binary())
@@ -125,7 +144,7 @@ def test_a_port_lost_between_looking_and_binding_is_no_error(
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
 
     async def scenario() -> None:
-        async with serve() as server:
+        async with serve(begun=begin(str(loser)) if early else None) as server:
             await connect(server.settings)
 
     asyncio.run(scenario())

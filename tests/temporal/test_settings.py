@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from sagadsl.immutable import replace
-from sagadsl.temporal.link.flags import Flags
-from sagadsl.temporal.link.settings import default_config_file, resolve
+from sagadsl.temporal.link.flags import Flags, default_config_file, say_nothing
+from sagadsl.temporal.link.settings import resolve
 from sagadsl.temporal.link.shown import DEFAULT, SettingsUnusable, ShownSetting
 
 PROFILES = """
@@ -231,3 +231,20 @@ def test_profiles_are_where_the_temporal_command_keeps_them(tmp_path: Path, monk
     monkeypatch.setattr(sys, "platform", "linux")
     expected = tmp_path / "temporalio" / "temporal.toml"
     assert default_config_file({"XDG_CONFIG_HOME": str(tmp_path)}) == expected
+
+
+def test_all_that_may_be_about_a_server_is_something_to_resolve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nothing is said, `run` begins a server before it imports what resolves settings."""
+    monkeypatch.setattr(sys, "platform", "linux")
+    home = {"XDG_CONFIG_HOME": str(tmp_path), "PATH": "/bin"}
+    assert say_nothing(Flags(), home | {"SAGADSL_CACHE": "off", "SAGADSL_DEBUG": "1"})
+    assert not resolve(Flags(), home).names_a_server
+    for said in ("TEMPORAL_ADDRESS", "TEMPORAL_TLS_CA", "SAGADSL_CODEC", "SAGADSL_STORAGE", "OTEL_SDK_DISABLED"):
+        assert not say_nothing(Flags(), home | {said: "x"})
+    assert not say_nothing(Flags(profile="prod"), home)
+    assert not say_nothing(Flags(otlp="localhost:4317"), home)
+    default_config_file(home).parent.mkdir()
+    default_config_file(home).write_text("")
+    assert not say_nothing(Flags(), home)

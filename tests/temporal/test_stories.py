@@ -23,10 +23,10 @@ from temporalio.testing import WorkflowEnvironment
 
 from sagadsl.authoring import Permanent
 from sagadsl.language.document import parse
+from sagadsl.language.raw_steps import children_of
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.read import runs
 from sagadsl.temporal.read.runs import Ended
-from sagadsl.temporal.work.registry import children_of
 from sagadsl.temporal.worker import build_worker
 from tests.conftest import Server
 from tests.patience import PATIENCE

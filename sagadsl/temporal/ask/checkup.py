@@ -20,7 +20,8 @@ from sagadsl.language.suggest import counted, listed
 from sagadsl.temporal.ask.rollout import rollout
 from sagadsl.temporal.ask.workers import KINDS, identities, manifests
 from sagadsl.temporal.link.connection import NotConnected, check_namespace, connect
-from sagadsl.temporal.link.embedded import SEARCH_ATTRIBUTES, ServerNotFound, binary_at_hand
+from sagadsl.temporal.link.embedded import ServerNotFound
+from sagadsl.temporal.link.server_process import SEARCH_ATTRIBUTES, binary_at_hand
 from sagadsl.temporal.link.settings import ConnectionSettings
 from sagadsl.temporal.read.index import types
 from sagadsl.temporal.read.pollers import described

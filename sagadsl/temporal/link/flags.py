@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
 from sagadsl.immutable import Hidden, Immutable
 
 
@@ -29,3 +33,24 @@ class Flags(Immutable):
     codec_auth: Hidden[str | None] = None
     otlp: str | None = None
     storage: str | None = None
+
+
+_ABOUT_SERVERS = ("TEMPORAL_", "OTEL_", "SAGADSL_")
+_ABOUT_OTHERS = frozenset({"SAGADSL_CACHE", "SAGADSL_DEBUG"})
+
+
+def say_nothing(flags: Flags, environ: Mapping[str, str]) -> bool:
+    """Whether no option, no variable and no file says anything about a server, so that there is nothing to resolve."""
+    named = any(name.startswith(_ABOUT_SERVERS) and name not in _ABOUT_OTHERS for name in environ)
+    return not named and flags == Flags() and not default_config_file(environ).exists()
+
+
+def default_config_file(environ: Mapping[str, str]) -> Path:
+    """Return where ``temporal`` keeps its profiles on this platform."""
+    if sys.platform == "darwin":
+        base = Path.home() / "Library" / "Application Support"
+    elif sys.platform == "win32":
+        base = Path(environ.get("APPDATA", str(Path.home() / "AppData" / "Roaming")))
+    else:
+        base = Path(environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    return base / "temporalio" / "temporal.toml"

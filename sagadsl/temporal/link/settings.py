@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,7 +24,7 @@ from sagadsl.language.expressions.data import shortened
 from sagadsl.language.notation.json_text import small_number
 from sagadsl.temporal.link.api_key_setting import Reader, api_key_setting, read_source, stored_key
 from sagadsl.temporal.link.codec_setting import NO_CODEC, CodecSetting, codec_setting
-from sagadsl.temporal.link.flags import Flags
+from sagadsl.temporal.link.flags import Flags, default_config_file
 from sagadsl.temporal.link.shown import DEFAULT, SettingsUnusable, ShownSetting
 from sagadsl.temporal.link.storage_setting import NO_STORAGE, StorageSetting, storage_setting
 from sagadsl.temporal.link.telemetry import not_traced
@@ -183,17 +182,6 @@ class _Origins(Immutable):
 
     def of_profile_text(self) -> str:
         return f"profile `{self.profile_name}` of {self.file}"
-
-
-def default_config_file(environ: Mapping[str, str]) -> Path:
-    """Return where ``temporal`` keeps its profiles on this platform."""
-    if sys.platform == "darwin":
-        base = Path.home() / "Library" / "Application Support"
-    elif sys.platform == "win32":
-        base = Path(environ.get("APPDATA", str(Path.home() / "AppData" / "Roaming")))
-    else:
-        base = Path(environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    return base / "temporalio" / "temporal.toml"
 
 
 def _config_file(flags: Flags, env: Mapping[str, str]) -> tuple[Path | None, str]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from temporalio.client import Client
 
-from sagadsl.temporal.link.embedded import end_with_parent
+from sagadsl.temporal.link.server_process import end_with_parent
 from sagadsl.temporal.trial.worker import Begun, OnBegun, Script, packed
 
 _READY = 2

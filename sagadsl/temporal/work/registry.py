@@ -7,7 +7,7 @@ edited file changes no run that has begun.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from temporalio import activity
@@ -17,8 +17,8 @@ from temporalio.service import RPCError
 
 from sagadsl.engine.journal import RULES
 from sagadsl.immutable import replace
-from sagadsl.language import raw_steps
 from sagadsl.language.own_errors import DEFINITION_NOT_FOUND, NOT_POSSIBLE
+from sagadsl.language.raw_steps import children_of
 from sagadsl.language.versions import name_and_version, of_version
 from sagadsl.temporal.link.settings import page_setting
 from sagadsl.temporal.read.index import keeps_names, keeps_status, usable
@@ -115,27 +115,3 @@ async def cancel(workflow_id: str, run_id: str) -> None:
     if not info.is_local or (workflow_id, run_id) != (info.workflow_id, info.workflow_run_id):
         raise ApplicationError("a saga cancels no run but its own", type=NOT_POSSIBLE, non_retryable=True)
     await activity.client().get_workflow_handle(workflow_id, run_id=run_id).cancel()
-
-
-def children_of(name: str, definitions: Mapping[str, Data]) -> dict[str, Data]:
-    """Return the definitions of all sagas below saga *name*.
-
-    A saga that is not among *definitions* is left out: another worker may serve it.
-    """
-    needed: dict[str, Data] = {}
-    waiting = [name]
-    while waiting:
-        for child in dict.fromkeys(sagas_in(definitions[waiting.pop(0)])):
-            if child in definitions and child not in needed:
-                needed[child] = definitions[child]
-                waiting.append(child)
-    return needed
-
-
-def sagas_in(definition: Data) -> Iterator[str]:
-    """Yield the names of the child sagas of a definition. Parts with a wrong form are skipped."""
-    for step in raw_steps.everywhere(definition):
-        undo = step.get("compensation")
-        for call in (step, *(undo if isinstance(undo, list) else [undo])):
-            if isinstance(call, dict) and isinstance(call.get("saga"), str):
-                yield call["saga"]
