@@ -12,6 +12,7 @@ Mocks, moments and names are those of suites.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from sagadsl.language.analysis.known import Signature
 from sagadsl.trial.outputs import Outputs
 from sagadsl.trial.play import play
 from sagadsl.trial.played import Call, Played
-from sagadsl.trial.suite import Playable, Suite, read_suite
+from sagadsl.trial.suite import Suite, read_suite
 
 __all__ = ["Call", "Played", "Scene", "Unplayable", "load"]
 
@@ -76,13 +77,16 @@ class Scene:
         return replace(self, interferences=(*self.interferences, {"at": at, **what}))
 
     def play(self) -> Played:
-        """Play it in virtual time. Raises ``Unplayable``."""
-        playable = self._playable()
+        """Play it in virtual time. Raises ``Unplayable``; what may be meant so is a warning of Python."""
+        suite = self._suite()
+        for each in suite.findings:
+            warnings.warn(f"{each.code}: {each.message}; {each.help}", stacklevel=2)
+        (playable,) = suite.cases
         target = playable.target
         outputs = Outputs((target.saga, *target.sagas.values()), self.signatures)
         return play(target.saga, playable.case, sagas=target.sagas, outputs=outputs)
 
-    def _playable(self) -> Playable:
+    def _suite(self) -> Suite:
         given = {"mocks": dict(self.mocks or {}), **({} if self.input is None else {"input": self.input})}
         case: dict[str, Any] = {"name": "scene", "given": given, "then": {"refused": 0}}
         if self.interferences:
@@ -90,13 +94,13 @@ class Scene:
         suite = _suite(self.file, case)
         if suite.errors or not suite.cases:
             raise Unplayable(tuple(f"{each.code}: {each.message}" for each in suite.errors))
-        return suite.cases[0]
+        return suite
 
 
 def load(file: str | Path) -> Scene:
     """Return a scene of the definition in *file*. Raises ``Unplayable`` when it cannot be used."""
     scene = Scene(Path(file))
-    scene._playable()
+    scene._suite()
     return scene
 
 

@@ -131,6 +131,18 @@ def test_a_scene_with_mistakes_says_what_a_suite_would_say(mocks: dict[str, obje
         load(TRANSFER).given(input=INPUT, mocks=mocks).play()
 
 
+def test_a_misspelt_error_type_of_a_scene_is_a_warning(tmp_path: Path) -> None:
+    """SD809, as `sagadsl test` warns: it may be meant, so it is played."""
+    (tmp_path / "pay.saga.yaml").write_text(
+        "sagadsl: 1\nname: pay\n"
+        "steps: [{id: pay, activity: x.a, retry: {non_retryable_error_types: [CardDeclined]}, compensation: none}]\n"
+    )
+    with pytest.warns(UserWarning, match=r"SD809: .* `CardDeclind` of `pay`; did you mean `CardDeclined`\?"):
+        played = load(tmp_path / "pay.saga.yaml").given(mocks={"pay": {"error": "CardDeclind"}}).play()
+
+    assert played.status == "compensated"
+
+
 def test_a_definition_that_cannot_be_used_is_refused_at_once(tmp_path: Path) -> None:
     """Not only when it is played."""
     (tmp_path / "broken.saga.yaml").write_text("sagadsl: 1\nname: broken\n")
