@@ -13,7 +13,6 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from sagadsl.temporal.read.described import Described
-from sagadsl.temporal.read.stores import is_refusal
 
 NO_WORKER_SECONDS = 3.0
 """Seconds from which on it is worth a word that nobody takes a task."""
@@ -43,9 +42,7 @@ async def unserved(client: Client, run: Described) -> Mapping[str, str]:
         try:
             if not (await described(client, queue, _ACTIVITIES)).pollers:
                 empty.add(queue)
-        except RPCError as error:
-            if not is_refusal(error):
-                raise
+        except RPCError:  # not allowed, not known, or too many questions: it is a word of advice, and no more
             return {}
     return {call: queue for call, queue in waiting.items() if queue in empty}
 
