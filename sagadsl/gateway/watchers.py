@@ -197,6 +197,8 @@ async def _offer(watched: _Watched, known: Snapshot) -> None:
         elif watched.came < known.began and theirs.began <= known.began and theirs.revision != known.revision:
             picture = replace(known.picture, tried=theirs.picture.tried)
             watched.view = replace(known, picture=picture, event=[])
+        else:
+            return
         watched.changed.notify_all()
 
 
