@@ -16,7 +16,6 @@ from sagadsl.language.document import Document
 from sagadsl.language.loaded import Address, Loaded
 from sagadsl.plugins.cache import Cache
 from sagadsl.plugins.catalogue import Catalogue
-from sagadsl.processes import in_order, usual_jobs
 
 _MANY = 64
 """A process of its own takes a tenth of a second until it checks its first file; so many files take as long."""
@@ -66,7 +65,11 @@ def _checked(
     if not paths:
         return {}
     sagas: dict[str, list[Loaded]] = {str(path): [] for path in paths}
-    jobs = min(usual_jobs(), len(paths) // _MANY)
+    jobs = len(paths) // _MANY
+    if jobs > 1:
+        from sagadsl.processes import in_order, usual_jobs
+
+        jobs = min(usual_jobs(), jobs)
     if jobs <= 1:
         loaded = load_found(paths, installed)
     else:

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import click
-from click.shell_completion import shell_complete
 
 from sagadsl.cli.commands import cli
 from sagadsl.cli.forms import WORDS
@@ -49,6 +48,8 @@ def run(arguments: Sequence[str]) -> int:
 def _run(arguments: Sequence[str]) -> int:
     instruction = os.environ.get(_COMPLETE)
     if instruction:
+        from click.shell_completion import shell_complete
+
         return shell_complete(cli, {}, "sagadsl", _COMPLETE, instruction)
     here = Session(debug=os.environ.get("SAGADSL_DEBUG", "0") not in {"", "0", "false"})
     try:

@@ -14,13 +14,14 @@ from functools import cached_property
 from typing import TextIO
 
 from sagadsl.columns import columns_of, plain, whole, wrap
+from sagadsl.later import compiled_later
 
 _LEAST = 20
 _SHORT = 8
 _INWARD = "  "
 """How much further in than its beginning a line goes on below."""
 
-_PIECE = re.compile(
+_PIECE = compiled_later(
     r"(?P<code>`[^`]*`)"
     r"|(?P<place>-->(?:\x1b\[0m)? \S+)"
     r"|(?:(?<=^)|(?<=  )|(?<=: )|(?<=\bor )|(?<=\bthen ))(?P<command>"
@@ -28,10 +29,10 @@ _PIECE = re.compile(
     r"|(?:(?<=^)|(?<= ))(?P<value>[\[{]|(?:(?<=^)|(?<=  ))\")"
 )
 """Where a piece begins that no line breaks; a quotation in a sentence is none."""
-_REST = re.compile(r"(?>\\.|(?<!\w)'[^']*'|(?<!\w)\"(?:\\.|[^\"\\])*\"| (?! )|[^ ])*")
+_REST = compiled_later(r"(?>\\.|(?<!\w)'[^']*'|(?<!\w)\"(?:\\.|[^\"\\])*\"| (?! )|[^ ])*")
 """The rest of a command: up to two blanks that do not stand in quotes."""
-_NESTED = re.compile(r"\"(?:\\.|[^\"\\])*\"|\\.|(?<=[\[{,: ])'[^']*'(?=[\]},: ]|\Z)|[\[\]{}]")
-_SHORTENED = re.compile(r"…(?= {2}|\Z)")
+_NESTED = compiled_later(r"\"(?:\\.|[^\"\\])*\"|\\.|(?<=[\[{,: ])'[^']*'(?=[\]},: ]|\Z)|[\[\]{}]")
+_SHORTENED = compiled_later(r"…(?= {2}|\Z)")
 _TRIES = 100
 """How many things in one line may look like JSON and be none: those after them are not read, to save time."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterable
 
 import click
@@ -19,6 +18,8 @@ class NarrowHelp(click.HelpFormatter):
 
     def __init__(self, indent_increment: int = 2, width: int | None = None, max_width: int | None = None) -> None:
         if width is None:
+            import shutil  # only help needs it, and a quarter of its time goes to kinds of archives
+
             width = max(min(shutil.get_terminal_size().columns, max_width or 80) - 2, _LEAST)
         super().__init__(indent_increment, width, max_width)
 

@@ -14,6 +14,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -187,10 +188,14 @@ def _size(size: Size) -> list[Any]:
 
 def _own_files() -> Iterator[str]:
     package = Path(__file__).parents[1]
-    for top in (package, package.parent / "schemas"):  # where the schemas are in an editable install
-        for folder, folders, names in os.walk(top):
-            folders[:] = [name for name in folders if name != "__pycache__"]
-            yield from (os.path.join(folder, name) for name in names if name.endswith((".py", ".json")))
+    left = [str(package), str(package.parent / "schemas")]  # where the schemas are in an editable install
+    while left:
+        with suppress(OSError), os.scandir(left.pop()) as entries:
+            for entry in entries:
+                if entry.name.endswith((".py", ".json")):
+                    yield entry.path
+                elif "." not in entry.name and entry.name != "__pycache__" and entry.is_dir():
+                    left.append(entry.path)
 
 
 def _definitions_in(folder: str) -> list[str]:

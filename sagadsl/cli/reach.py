@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from shlex import quote
 from typing import TYPE_CHECKING
+
+from sagadsl.later import compiled_later
 
 if TYPE_CHECKING:
     from sagadsl.temporal.link.settings import ConnectionSettings
@@ -35,7 +36,7 @@ WITHOUT_SERVER = frozenset(
 ASKING = frozenset(("terminate", "recover", "redrive", "reset", "forget"))
 """The commands that ask a person before they do anything to one saga, and that need `--yes` where nobody is there."""
 
-_COMMAND = re.compile(r"`(?P<command>sagadsl (?P<name>[a-z][a-z-]*)\b[^`\n]*)`")
+_COMMAND = compiled_later(r"`(?P<command>sagadsl (?P<name>[a-z][a-z-]*)\b[^`\n]*)`")
 _VERBS = frozenset(("schedule", "history"))
 """Groups: only their own commands take a connection."""
 
@@ -43,6 +44,8 @@ _VERBS = frozenset(("schedule", "history"))
 def same_server(settings: ConnectionSettings) -> str:
     """Return the flags for the same connection, as far as they may be shown. Variables need none."""
     shown = {"--address": settings.address, "-n": settings.namespace, "--profile": settings.profile}
+    from shlex import quote  # a command without a server does not need it
+
     named = [f"{flag} {quote(each.value)}" for flag, each in shown.items() if each.origin.startswith("--")]
     named += [settings.tls.origin] if settings.tls.origin in ("--tls", "--no-tls") else []
     named += [f"{each.origin} {quote(each.value)}" for _, each in settings.tls_details if each.origin.startswith("--")]

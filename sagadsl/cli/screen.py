@@ -10,11 +10,11 @@ import json
 import os
 import sys
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
 import click
+from msgspec import Struct, field
 
 from sagadsl.cli.fitted import fit, width_of
 from sagadsl.cli.forms import FORMS, StdoutOnFailure
@@ -28,8 +28,7 @@ SAID_NO = 1
 """The exit code when a person has answered a question with no."""
 
 
-@dataclass(slots=True)
-class Session:
+class Session(Struct):
     """The common options of one call of the command line, and the state of its output.
 
     Attributes:

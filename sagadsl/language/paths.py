@@ -63,7 +63,7 @@ _HANDLER, _COMPENSATION, _PROBE, _ANY = ".on_error", ".compensation", ".probe", 
 
 _ROUND = compiled_later(rf"(?<!\{_COMPENSATION})\[(\d+|\*)\](?=[/.#]|\Z)")
 _REPEATED = compiled_later(r"#\d+(?=/|\Z)|@\d+(?=[/.#]|\Z)")
-_ID = re.compile(r"[^/.\[#@]*")
+_ID = compiled_later(r"[^/.\[#@]*")
 _CALL = compiled_later(
     rf"(?P<step>.*?)(?:@(?P<key>\d+))?(?:(?P<probe>\{_PROBE})|(?P<undo>\{_COMPENSATION})(?:\[(?P<action>\d+)\])?)?(?:#(?P<time>\d+))?",
     re.DOTALL,

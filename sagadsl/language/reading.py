@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import Any
 
-import yaml
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sagadsl.diagnostics.findings import Finding, Route
 from sagadsl.language import syntax
@@ -20,7 +20,10 @@ from sagadsl.language.bounds import MAX_FINDINGS, first
 from sagadsl.language.document import Document, Span
 from sagadsl.language.notation.scalars import resolved
 from sagadsl.language.syntax import MAX_DEPTH, MAX_KEY, SyntaxRefused
-from sagadsl.later import compiled_later
+from sagadsl.later import compiled_later, compiled_later_in
+
+with compiled_later_in("yaml"):
+    import yaml
 
 MAX_BYTES = 1024 * 1024
 MAX_EXPANDED = 100_000
@@ -62,8 +65,7 @@ def _span_of(text: str, start: int, end: int) -> Span:
     return Span(line, column, line + len(more) - 1, (column if len(more) == 1 else 1) + len(more[-1]))
 
 
-@dataclass(slots=True)
-class _Node:
+class _Node(Struct):
     """One value as written. It knows no route, because aliases share it.
 
     Attributes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 
 _NEAR = 0.7
@@ -70,6 +71,18 @@ def _plain(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).replace("-", "_").casefold()
 
 
+def _at_best(wanted: str, name: str) -> float:
+    """Return what difflib could at most say of two names, by the letters that they share in any order."""
+    shared = sum((Counter(wanted) & Counter(name)).values())
+    return 2.0 * shared / (len(wanted) + len(name) or 1)
+
+
+def _ratio(wanted: str, name: str) -> float:
+    from difflib import SequenceMatcher  # noqa: PLC0415 # who makes no mistake need not load it
+
+    return SequenceMatcher(None, wanted, name, autojunk=False).ratio()
+
+
 def _likeness(wanted: str, name: str) -> float:
     if wanted == name:
         return 1.0
@@ -77,10 +90,7 @@ def _likeness(wanted: str, name: str) -> float:
         return 0.95  # `refund` for `payments.refund`: difflib finds them far apart
     if len(wanted) > 1 and sorted(wanted) == sorted(name):
         return 0.9  # swapped letters: in a short word difflib finds too little likeness
-    from difflib import SequenceMatcher  # noqa: PLC0415 # who makes no mistake need not load it
-
-    matcher = SequenceMatcher(None, wanted, name, autojunk=False)
-    ratio = matcher.ratio() if matcher.real_quick_ratio() >= _NEAR <= matcher.quick_ratio() else 0.0
+    ratio = _ratio(wanted, name) if _at_best(wanted, name) >= _NEAR else 0.0
     if len(wanted) > 3 and (name.startswith(wanted) or (wanted.startswith(name) and len(name) > 3)):
         ratio = max(ratio, 0.75)
     if _abbreviates(wanted, name):

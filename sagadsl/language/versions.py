@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
+from sagadsl.later import compiled_later
 
 _SIGN = "@"
-_PARTS = re.compile(r"(\d+)")
+_PARTS = compiled_later(r"(\d+)")
 _BEFORE = "-"
 """What follows it in a version comes before the version itself: ``2.0-rc1`` is older than ``2.0``."""
 

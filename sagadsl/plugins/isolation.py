@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import os
-import signal
 import sys
 import threading
 import warnings
@@ -18,11 +17,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from types import CodeType, FrameType, ModuleType, TracebackType
 from typing import Any, NoReturn, TextIO
 
-_SIGNALS = tuple(
-    getattr(signal, name)
-    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE", "SIGCHLD", "SIGALRM", "SIGQUIT")
-    if hasattr(signal, name)
-)
+_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE", "SIGCHLD", "SIGALRM", "SIGQUIT")
 _HOOKS: tuple[tuple[ModuleType, str], ...] = (
     (sys, "stdin"),
     (sys, "stdout"),
@@ -163,7 +158,10 @@ def _hooks() -> Iterator[None]:
 
 @contextmanager
 def _signals() -> Iterator[None]:
-    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+    import signal  # noqa: PLC0415 # who imports nothing of others does not need it
+
+    numbers = [getattr(signal, name) for name in _SIGNALS if hasattr(signal, name)]
+    handlers = {number: signal.getsignal(number) for number in numbers}
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     is_main = threading.current_thread() is threading.main_thread()
     received: list[int] = []

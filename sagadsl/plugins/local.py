@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 import sys
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 from sagadsl.language.suggest import closest
+from sagadsl.later import compiled_later
 from sagadsl.plugins.offers import GROUP
 
 _SHOWN = 3
 _MOST_FILES = 200
 _MOST_BYTES = 200_000
 """A file of activities is smaller: a larger one is not read only to give advice."""
-_FILE = re.compile(r"[./]*(?P<path>[\w/\\-]+)\.py")
+_FILE = compiled_later(r"[./]*(?P<path>[\w/\\-]+)\.py")
 
 
 def is_there(module: str, folder: Path) -> bool:
@@ -63,6 +63,8 @@ def that_name(activity: str, folder: Path) -> Iterator[str]:
 def project_offering(activity: str, folder: Path) -> Path | None:
     """Return the folder of the project around *folder* whose ``pyproject.toml`` offers *activity* as an entry point;
     ``None`` if the nearest project does not."""
+    import tomllib  # noqa: PLC0415 # only advice needs it
+
     for place in (folder, *folder.absolute().parents):
         file = place / "pyproject.toml"
         try:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
 from sagadsl.errors import SagadslError
 from sagadsl.immutable import Immutable
+from sagadsl.later import compiled_later
 
 _KEYS = ("modules", "plugins", "connection", "encryption", "storage", "telemetry", "trust", "worker")
-_PLACE = re.compile(r"at line (\d+),")
-_WORD = re.compile(r"\"[^\"]*\"|'[^']*'|(?!true\b|false\b)[A-Za-z_][\w.:/-]*")
+_PLACE = compiled_later(r"at line (\d+),")
+_WORD = compiled_later(r"\"[^\"]*\"|'[^']*'|(?!true\b|false\b)[A-Za-z_][\w.:/-]*")
 _OF_PLUGINS = ("allow", "deny")
 
 

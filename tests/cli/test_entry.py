@@ -66,6 +66,36 @@ def test_a_command_that_needs_a_file_alone_loads_nothing_for_servers_and_other_f
     assert _loaded_by(command, str(file), heavy=_FOR_OTHERS) == set()
 
 
+_SELDOM = ("inspect", "platform", "typing_extensions", "dis", "textwrap", "difflib", "fractions", "ipaddress")
+_SELDOM += ("urllib.parse", "shutil", "tempfile", "tomllib", "email.message", "importlib.metadata", "msgspec.inspect")
+
+
+def test_a_check_without_a_finding_imports_none_of_what_its_packages_seldom_need(tmp_path: Path) -> None:
+    """It would take a third more."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    file = folder / "small.saga.yaml"
+    file.write_text(
+        "sagadsl: 1\nname: small\nversion: '1'\n"
+        "input: {type: object, properties: {n: {type: integer}}}\n"
+        "steps: [{id: rest, sleep: 1s}, {id: sum, set: {n: '{{ input.n | default(1) }}'}}]\n"
+    )
+    for _ in range(2):  # the first time keeps what is installed
+        file.write_text(f"{file.read_text()}# edited\n")
+        ended = subprocess.run(
+            [sys.executable, "-X", "importtime", "-m", "sagadsl", "validate", "small.saga.yaml"],
+            cwd=folder,
+            env=environment(XDG_CACHE_HOME=str(tmp_path / "cache")),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=True,
+        )
+    loaded = {line.rpartition("|")[2].strip() for line in ended.stderr.splitlines()}
+    assert "yaml" in loaded
+    assert loaded.intersection(_SELDOM) == set()
+
+
 _BEGINS = """
 import sys
 from sagadsl.temporal.link import server_process

@@ -6,8 +6,9 @@ Nothing here yields findings. It judges by structure alone: a condition may hold
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import assert_never
+
+from msgspec import Struct, field
 
 from sagadsl.immutable import Immutable
 from sagadsl.language.calls import ActivityCall
@@ -87,8 +88,7 @@ class Needs(Immutable):
         return bool(self.before[second] >> first & 1 or self.before[first] >> second & 1)
 
 
-@dataclass(slots=True)
-class Pivots:
+class Pivots(Struct):
     """The pivots of a saga, and the steps that run after or beside them.
 
     Attributes:

@@ -7,7 +7,6 @@ undone. A sum stays open when it depends on data without a declared bound, and t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from heapq import nlargest
 from typing import assert_never
 
 from sagadsl.diagnostics.findings import Finding, Severity
@@ -94,7 +93,9 @@ def _pending(step: Step, saga: Saga) -> _Open:
         case Parallel(steps=branches, max_concurrency=most):
             each = [_pending(branch, saga) for branch in branches]
             counts = [branch.known for branch in each]
-            return _Open(sum(nlargest(most_of(most) or len(counts), counts)), any(branch.data for branch in each))
+            return _Open(
+                sum(sorted(counts, reverse=True)[: most_of(most) or None]), any(branch.data for branch in each)
+            )
         case ForEach(items=items, steps=steps, max_concurrency=most):
             body = _widest(steps, saga)
             bounds = [bound for bound in (most_of(most), length(items, saga)) if bound is not None]

@@ -16,7 +16,7 @@ from typing import Any
 from sagadsl.immutable import Immutable, replace
 from sagadsl.language.expressions import hints, nodes, quick
 from sagadsl.language.expressions.data import MAX_DEPTH, MAX_INTEGER_BITS
-from sagadsl.language.expressions.filters import FILTERS, signature
+from sagadsl.language.expressions.filters import FILTERS, signature, takes
 from sagadsl.language.expressions.predicates import TESTS
 from sagadsl.language.expressions.problem import Problem, Unparsable, too_deep
 from sagadsl.language.suggest import closest
@@ -27,9 +27,9 @@ MAX_LENGTH = 10_000
 _MAX_CHAIN = MAX_DEPTH
 """The most characters of a chain that is read without the parser: so short a text cannot be nested too deeply."""
 
-_CHAIN = re.compile(r"\s*([A-Za-z][A-Za-z0-9_]*)((?:\.[A-Za-z][A-Za-z0-9_]*)*)\s*")
+_CHAIN = compiled_later(r"\s*([A-Za-z][A-Za-z0-9_]*)((?:\.[A-Za-z][A-Za-z0-9_]*)*)\s*")
 _WORDS = frozenset(["true", "false", "none", "True", "False", "None", "not", "and", "or", "in", "is", "if", "else"])
-_OPENING = re.compile(r"\{\{|\{%|\{#")
+_OPENING = compiled_later(r"\{\{|\{%|\{#")
 _ENDING = compiled_later(r"\}\}|%\}|#\}")
 _TOKEN = compiled_later(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|'|"|\}\}|[(\[{]|[)\]}]""", re.S)
 _CLOSERS = {"(": ")", "[": "]", "{": "}"}
@@ -251,11 +251,9 @@ def _function(node: nodes.Filter | nodes.Test, offset: int, what: str, known: Ma
         return
     if node.dyn_args is not None or node.dyn_kwargs is not None:
         yield Problem("arguments cannot be unpacked with `*`", "", offset, name)
-    try:
-        signature(known[name]).bind(*node.args, **{option.key: option for option in node.kwargs})
-    except TypeError:
-        takes = ", ".join(f"`{argument}`" for argument in signature(known[name]).parameters)
-        yield Problem(f"{what} `{name}` takes {takes or 'no arguments'}", "", offset, name)
+    if not takes(known[name], len(node.args), [option.key for option in node.kwargs]):
+        arguments = ", ".join(f"`{argument}`" for argument in signature(known[name]).parameters)
+        yield Problem(f"{what} `{name}` takes {arguments or 'no arguments'}", "", offset, name)
         return
     if name in ("map", "select", "reject", "selectattr", "rejectattr"):
         yield from _inner_function(node, offset)

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from typing import Any
 
-import yaml
-
 from sagadsl.language.notation.json_text import whole_number
-from sagadsl.later import compiled_later
+from sagadsl.later import compiled_later, compiled_later_in
 
-_INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
+with compiled_later_in("yaml"):  # one of them takes as long as all the rest of the package
+    import yaml
+
+_INT = compiled_later(r"[-+]?(?:0|[1-9][0-9]*)")
 _FLOAT = compiled_later(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _NOT_JSON = compiled_later(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _BREAKS = compiled_later("[\x85\u2028\u2029]")  # PyYAML writes them unchanged, but YAML folds lines there

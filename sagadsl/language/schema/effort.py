@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 MOST = 500_000
 """The most units for one check: some seconds. A value of 1 MB under an ordinary schema needs half of them.
@@ -28,8 +29,7 @@ Keyword = Callable[[Any, Any, Any, Any], Any]
 """The library calls it with validator, rule, value, schema. It returns an iterable of mistakes, or ``None``."""
 
 
-@dataclass(slots=True)
-class Work:
+class Work(Struct):
     """The work that a check may still do, in units."""
 
     left: int

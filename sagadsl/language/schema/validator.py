@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from fractions import Fraction
 from functools import cache, partial
 from typing import Any
 
@@ -102,6 +101,8 @@ def _error(message: str) -> Any:
 
 def is_multiple(value: float, factor: float) -> bool:
     """Whether a number is a whole multiple of another number, both as they are written."""
+    from fractions import Fraction  # noqa: PLC0415 # few schemas need it
+
     try:
         return (Fraction(repr(value)) / Fraction(repr(factor))).denominator == 1
     except (ValueError, ZeroDivisionError):
