@@ -13,9 +13,6 @@ __all__ = ["main"]
 def main() -> NoReturn:
     """Run the command line of this process and end the process."""
     gc.set_threshold(OWN_THRESHOLD)  # before all imports
-    from sagadsl.cli import packages
-
-    packages.load()
     from sagadsl.cli.entry import main as enter
 
     enter()

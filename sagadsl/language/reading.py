@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import yaml
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -20,10 +21,7 @@ from sagadsl.language.bounds import MAX_FINDINGS, first
 from sagadsl.language.document import Document, Span
 from sagadsl.language.notation.scalars import resolved
 from sagadsl.language.syntax import MAX_DEPTH, MAX_KEY, SyntaxRefused
-from sagadsl.later import compiled_later, compiled_later_in
-
-with compiled_later_in("yaml"):
-    import yaml
+from sagadsl.later import compiled_later
 
 MAX_BYTES = 1024 * 1024
 MAX_EXPANDED = 100_000

@@ -10,11 +10,10 @@ import json
 import math
 from typing import Any
 
-from sagadsl.language.notation.json_text import whole_number
-from sagadsl.later import compiled_later, compiled_later_in
+import yaml
 
-with compiled_later_in("yaml"):  # one of them takes as long as all the rest of the package
-    import yaml
+from sagadsl.language.notation.json_text import whole_number
+from sagadsl.later import compiled_later
 
 _INT = compiled_later(r"[-+]?(?:0|[1-9][0-9]*)")
 _FLOAT = compiled_later(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
