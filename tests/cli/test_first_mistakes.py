@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -132,7 +133,10 @@ def test_a_misspelt_key_of_the_input_is_told_what_was_meant(folder: Path, comman
     ran = inside(command, "nap.saga.yaml", *given, cwd=folder)
     assert ran.code == 2
     assert "error[SD921]: the input does not fit saga `nap`" in ran.err
-    assert "= help: did you mean `item`?\n" in ran.err
+    assert "= help: did you mean `item` by `itm`?\n" in ran.err
+    told = inside(command, "nap.saga.yaml", *given, "--json", cwd=folder)
+    assert told.code == 2
+    assert json.loads(told.out)["error"]["help"] == "did you mean `item` by `itm`?"
 
 
 @pytest.mark.parametrize("command", ["run", "simulate", "explore"])
@@ -150,7 +154,10 @@ def test_a_misspelt_key_inside_the_input_is_told_with_the_keys_above_it(folder: 
     given = '{"to": {"stret": "b"}, "lines": [{"count": 1}, {"cuont": 1}]}'
     ran = inside(command, "deep.saga.yaml", "-i", given, cwd=folder)
     assert ran.code == 2
-    assert "= help: did you mean `to.street`?; did you mean `lines[1].count`?\n" in ran.err
+    assert (
+        "= help: did you mean `to.street` by `to.stret`?; did you mean `lines[1].count` by `lines[1].cuont`?\n"
+        in ran.err
+    )
 
 
 @pytest.mark.parametrize(

@@ -250,4 +250,4 @@ def test_a_misspelt_key_in_the_payload_of_a_signal_is_told_what_was_meant(
     assert inside("terminate", saga, "--yes", *served).code == 0
 
     assert (ran.code, "error[SD964]: the payload does not fit signal `approve`" in ran.err) == (2, True), ran
-    assert "= help: did you mean `by.name`?\n" in ran.err
+    assert "= help: did you mean `by.name` by `by.nmae`?\n" in ran.err

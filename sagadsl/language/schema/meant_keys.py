@@ -6,10 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
+from sagadsl.language.expressions.data import shortened
 from sagadsl.language.schema.references import target
 from sagadsl.language.suggest import Suggestions
 
 _HINTS = 5
+_SHOWN = 60
+"""The most characters of a key that are shown: anybody may send a long one."""
+
 _ITEMS = 100
 """The most items of a list that are looked at: the first wrong one is enough."""
 
@@ -24,12 +28,12 @@ _COMPARISONS = 2_000
 def meant(given: Any, schema: Mapping[str, Any] | bool | None) -> str:
     """Return which keys were meant by those that a value has and its schema does not, where it lacks a near one.
 
-    A key further down is named with the keys above it, e.g. ``address.street``.
+    A key further down is named with the keys above it: ``did you mean `address.street` by `address.stret`?``
     """
     if not isinstance(schema, Mapping):
         return ""
     found = _Search(schema).hints(given, alternatives([schema], schema), "", 0)
-    return "; ".join(f"did you mean `{each}`?" for each in islice(dict.fromkeys(found), _HINTS))
+    return "; ".join(f"did you mean {each}?" for each in islice(dict.fromkeys(found), _HINTS))
 
 
 def alternatives(schemas: Iterable[Any], root: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -62,7 +66,7 @@ class _Search:
         self._root, self._left, self._suggestions = root, _MOST, Suggestions(_COMPARISONS)
 
     def hints(self, value: Any, schemas: Sequence[Mapping[str, Any]], place: str, depth: int) -> Iterator[str]:
-        """Yield the places that were meant in *value*, for which there are these *schemas*."""
+        """Yield what was meant in *value*, for which there are these *schemas*, each with what is there."""
         self._left -= len(schemas)
         if not schemas or depth > _DEEPEST or self._left < 0:
             return
@@ -86,4 +90,4 @@ class _Search:
                 below = of_property(schemas, key, self._root)
                 yield from self.hints(inner, below, f"{place}{key}.", depth + 1)
             elif missing and (near := self._suggestions.closest(str(key), missing)) is not None:
-                yield f"{place}{near}"
+                yield f"`{place}{near}` by `{place}{shortened(str(key), _SHOWN)}`"
