@@ -43,6 +43,11 @@ class _Line(Immutable):
     def said(self) -> str:
         return self.text[1:].lstrip() if self.is_item else self.text
 
+    @property
+    def first(self) -> str:
+        """The first key of an item."""
+        return self.said.partition(":")[0]
+
 
 def misplaced(lines: Sequence[str], number: int, begin: int, problem: str) -> Misplaced | None:
     """Return what is wrong with the column of a line; ``None`` when its column explains nothing.
@@ -68,17 +73,34 @@ def _line(text: str) -> _Line:
 
 
 def _item(here: _Line, above: Sequence[_Line], start: int) -> Misplaced | None:
-    """An item begins in another column than the items above it."""
-    deeper: int | None = None
+    """An item begins in another column than the items above it: of the lists that it may belong to, the nearest."""
+    deeper: _Line | None = None
     for line in above:
         if line.column == here.column and line.is_item:
             return None
         if line.column < here.column and (line.is_item or line.text.endswith(":")):
-            meant = line.column if line.is_item else deeper
-            return None if meant is None else _moved(here, meant, start)
+            meant = _nearest(here, line, deeper)
+            return None if meant is None else _moved(here, meant.column, start)
         if line.is_item and line.column > here.column:
-            deeper = line.column
-    return None if deeper is None else _moved(here, deeper, start)
+            deeper = line
+    return None if deeper is None else _moved(here, deeper.column, start)
+
+
+def _nearest(here: _Line, outer: _Line, deeper: _Line | None) -> _Line | None:
+    """Return an item of the list that is meant.
+
+    Args:
+        outer: The nearest line above that begins further left and is an item, or a key that has its value below.
+        deeper: An item between both, of the list inside of *outer*.
+    """
+    if not outer.is_item or deeper is None:
+        return outer if outer.is_item else deeper
+    if outer.text.endswith(":") and here.column > outer.content:
+        return deeper
+    left, right = here.column - outer.column, deeper.column - here.column
+    if left == right:  # a step stands among steps, a branch among branches
+        return outer if here.first == outer.first != deeper.first else deeper
+    return outer if left < right else deeper
 
 
 def _moved(here: _Line, meant: int, start: int) -> Misplaced:
