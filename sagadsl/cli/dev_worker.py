@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sagadsl.cli import screen
+from sagadsl.temporal.link.server_process import end_with_parent
 
 if TYPE_CHECKING:
     from sagadsl.temporal.link.embedded import Server
@@ -102,6 +103,7 @@ class ServingWorker:
             stderr=PIPE,
             env=environment,  # it has to say when it is ready
             start_new_session=True,  # Ctrl-C reaches it only through this process
+            preexec_fn=end_with_parent(),
         )
         return _OneProcess(process)
 

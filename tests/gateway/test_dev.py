@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
 
 from tests.cli.shell import SAGADSL, environment, inside
 from tests.cli.shop import lay_out
@@ -136,6 +138,35 @@ def test_it_says_that_no_worker_runs_after_one_has_died(tmp_path: Path) -> None:
         terminal.change(house.start, "the worker has ended; it starts again when something changes")
         terminal.change(_edit(definition, "activity: ship", "activity: send"), "no worker runs; one starts when this")
         assert "the earlier version stays" not in terminal.log.read_text()
+
+
+def _command_of(pid: int) -> bytes:
+    """Return the command of a process; nothing when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with the one that began it")
+def test_nothing_of_it_is_left_when_it_is_killed(tmp_path: Path) -> None:
+    """A worker that stayed would go on with what it once read, beside that of the next `sagadsl dev`."""
+    lay_out(tmp_path)
+    log = tmp_path / "dev.log"
+    with (
+        log.open("w") as written,
+        subprocess.Popen([*SAGADSL, "dev"], cwd=tmp_path, env=environment(), stderr=written) as process,
+    ):
+        Terminal(process, log).until("worker is ready")
+        begun = [int(each) for each in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+        commands = [_command_of(each) for each in begun]
+        process.kill()
+    assert any(b"sagadsl worker" in each for each in commands), commands
+    assert any(b"start-dev" in each for each in commands), commands
+    deadline = time.monotonic() + PATIENCE
+    while left := [each for each in begun if _command_of(each)]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
 
 
 def test_what_the_project_does_not_trust_is_neither_served_nor_taken_over(tmp_path: Path) -> None:
