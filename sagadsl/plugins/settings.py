@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from sagadsl.errors import SagadslError
@@ -11,6 +12,7 @@ from sagadsl.immutable import Immutable
 from sagadsl.later import compiled_later
 
 _KEYS = ("modules", "plugins", "connection", "encryption", "storage", "telemetry", "trust", "worker")
+_NO_WORDS: Mapping[str, str] = MappingProxyType({})
 _PLACE = compiled_later(r"at line (\d+),")
 _WORD = compiled_later(r"\"[^\"]*\"|'[^']*'|(?!true\b|false\b)[A-Za-z_][\w.:/-]*")
 _OF_PLUGINS = ("allow", "deny")
@@ -100,13 +102,17 @@ def _meant(key: str) -> str:
     return f"`{key}` belongs into `[plugins]`" if key in _OF_PLUGINS else key_meant(key, _KEYS)
 
 
-def key_meant(key: str, known: Iterable[str], otherwise: str = "") -> str:
-    """Return which of the *known* keys of a table was probably meant; else *otherwise*, or which ones there are."""
+def key_meant(key: str, known: Iterable[str], otherwise: str = "", also: Mapping[str, str] = _NO_WORDS) -> str:
+    """Return which of the *known* keys of a table was probably meant; else *otherwise*, or which ones there are.
+
+    Args:
+        also: Other words for some of the keys, as other tables and tools have them.
+    """
     from difflib import get_close_matches  # noqa: PLC0415 # only a mistake needs it; authors import no more than this
 
     names = list(known)
-    if near := get_close_matches(key, names, 1, 0.75):
-        return f"did you mean `{near[0]}`?"
+    if near := get_close_matches(key.casefold(), [*names, *also], 1, 0.75):
+        return f"did you mean `{also.get(near[0], near[0])}`?"
     return otherwise or f"there are {', '.join(f'`{name}`' for name in names)}"
 
 

@@ -169,6 +169,14 @@ def test_a_misspelt_key_inside_the_input_is_told_with_the_keys_above_it(folder: 
         ('[storage]\nbuckett = "b"', "list", "bucket"),
         ('[encryption]\nendpont = "https://a.example"', "list", "endpoint"),
         ('[encryption]\nkeys = [{id = "a", fil = "k"}]', "list", "file"),
+        ('[encryption]\nurrl = "https://a.example"', "list", "endpoint"),
+        ('[storage]\nendpont = "https://a.example"', "list", "endpoint"),
+        ('[storage]\nurrl = "https://a.example"', "list", "endpoint"),
+        ('[telemetry]\nendpont = "http://a.example:4318"', "list", "otlp"),
+        ('[telemetry]\nurl = "http://a.example:4318"', "list", "otlp"),
+        ("[worker]\nmaxActivitiesPerSecond = 5", "worker", "max_activities_per_second"),
+        ('[connection]\napi_kye = {file = "k"}', "list", "api_key"),
+        ('[connection]\napi_key = {fil = "k"}', "list", "file"),
     ],
 )
 def test_a_misspelt_key_in_a_table_of_the_settings_is_told_what_was_meant(
@@ -178,6 +186,31 @@ def test_a_misspelt_key_in_a_table_of_the_settings_is_told_what_was_meant(
     ran = inside(command, "--address", "127.0.0.1:1", cwd=folder)
     assert (ran.code, ran.out) == (2 if table.startswith("[trust]") else 3, "")
     assert f"= help: did you mean `{meant}`?\n" in ran.err, ran.err
+
+
+@pytest.mark.parametrize(
+    ("key", "what", "where"),
+    [
+        ("addres", "address", "`--address`, `TEMPORAL_ADDRESS`"),
+        ("address", "address", "`--address`, `TEMPORAL_ADDRESS`"),
+        ("url", "address", "`--address`, `TEMPORAL_ADDRESS`"),
+        ("colour", "address", "`--address`, `TEMPORAL_ADDRESS`"),
+        ("namespce", "namespace", "`--namespace`, `TEMPORAL_NAMESPACE`"),
+        ("tls", "use of TLS", "`--tls`, `TEMPORAL_TLS`"),
+    ],
+)
+def test_what_the_table_of_the_connection_does_not_have_is_told_its_place(
+    folder: Path, key: str, what: str, where: str
+) -> None:
+    """The unknown key is named, not its value; beside a right `api_key`, too."""
+    (folder / "sagadsl.toml").write_text(f'[connection]\napi_key = {{file = "k"}}\n{key} = "hidden-one"\n')
+    ran = inside("list", "--address", "127.0.0.1:1", cwd=folder)
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err == (
+        f"error[SD902]: [connection] of sagadsl.toml has `{key}`\n"
+        f"   = help: it has `api_key` alone; the {what} comes from {where} "
+        "or a profile of `temporal.toml` (`--profile`)\n"
+    )
 
 
 def test_a_module_that_breaks_is_one_error_with_its_line(folder: Path) -> None:

@@ -11,13 +11,23 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from sagadsl.immutable import Hidden, Immutable
-from sagadsl.plugins.settings import table_of
+from sagadsl.language.suggest import closest
+from sagadsl.plugins.settings import key_meant, table_of
 from sagadsl.temporal.link.shown import DEFAULT, SettingsUnusable, ShownSetting
 from sagadsl.temporal.link.sources import SourceUnusable, from_command, from_file
 
 FROM = "SAGADSL_API_KEY_FROM"
 _GIVEN = "TEMPORAL_API_KEY"
 _HINT = "write `file:PATH` or `command:WORDS`; never the key itself"
+_TABLE = 'write `api_key = {file = "PATH"}` or `api_key = {command = ["WORD", …]}`'
+_PLACES = ("file", "command")
+_ELSEWHERE = {
+    "address": ("address", "`--address`, `TEMPORAL_ADDRESS`"),
+    "namespace": ("namespace", "`--namespace`, `TEMPORAL_NAMESPACE`"),
+    "tls": ("use of TLS", "`--tls`, `TEMPORAL_TLS`"),
+    **dict.fromkeys(("host", "target", "url", "server"), ("address", "`--address`, `TEMPORAL_ADDRESS`")),
+}
+"""What people look for in ``[connection]``: its name, and where it is instead."""
 
 
 class ApiKeySource(Immutable):
@@ -134,12 +144,27 @@ def _of_project() -> ApiKeySource | None:
         return None
     origin = f"[connection] of {file}"
     chosen: Any = table["connection"]
-    match chosen:
-        case {"api_key": {"file": str() as path}} if path and len(chosen) == len(chosen["api_key"]) == 1:
+    if not isinstance(chosen, dict):
+        raise SettingsUnusable(f"{origin} is no table", _TABLE)
+    if (unknown := next((key for key in chosen if key != "api_key"), None)) is not None:
+        raise SettingsUnusable(f"{origin} has `{unknown}`", _instead_of(unknown))
+    key: Any = chosen.get("api_key")
+    for name in key if isinstance(key, dict) else ():
+        if name not in _PLACES:
+            raise SettingsUnusable(f"`api_key` of {origin} has `{name}`", key_meant(name, _PLACES, _TABLE))
+    match key:
+        case {"file": str() as path} if path and "command" not in key:
             return ApiKeySource("file", (path,), origin)
-        case {"api_key": {"command": [*words]}} if words and len(chosen) == len(chosen["api_key"]) == 1:
+        case {"command": [*words]} if words and "file" not in key:
             if all(isinstance(word, str) and word for word in words):
                 return ApiKeySource("command", tuple(words), origin)
-    raise SettingsUnusable(
-        f"{origin} cannot be used", 'write `api_key = {file = "PATH"}` or `api_key = {command = ["WORD", …]}`'
-    )
+    raise SettingsUnusable(f"{origin} cannot be used", _TABLE)  # it may be the key: it is not shown
+
+
+def _instead_of(unknown: str) -> str:
+    """Return what to do in place of a key that ``[connection]`` does not have."""
+    near = closest(unknown, ("api_key", *_ELSEWHERE)) if unknown not in _ELSEWHERE else unknown
+    if near == "api_key":
+        return "did you mean `api_key`?"
+    what, where = _ELSEWHERE[near or "address"]
+    return f"it has `api_key` alone; the {what} comes from {where} or a profile of `temporal.toml` (`--profile`)"

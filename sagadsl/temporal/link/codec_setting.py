@@ -136,7 +136,7 @@ def _of_project(auth: str | None) -> list[CodecSetting]:
     if not isinstance(chosen, dict):
         raise SettingsUnusable(f"{origin} is no table")
     if unknown := sorted(chosen.keys() - set(_OF_TABLE)):
-        help = key_meant(unknown[0], _OF_TABLE, "it has one of `keys`, `endpoint`, `codec`")
+        help = key_meant(unknown[0], _OF_TABLE, "it has one of `keys`, `endpoint`, `codec`", {"url": "endpoint"})
         raise SettingsUnusable(f"{origin} has `{unknown[0]}`", help)
     if len(chosen) != 1:
         raise SettingsUnusable(f"{origin} has {len(chosen)} keys", "it has one of `keys`, `endpoint`, `codec`")

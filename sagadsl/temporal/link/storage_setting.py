@@ -76,7 +76,7 @@ def _of_project() -> StorageSetting:
     if not isinstance(chosen, dict):
         raise SettingsUnusable(f"{origin} is no table")
     if unknown := sorted(chosen.keys() - {*_OF_FOLDER, *_OF_BUCKET}):
-        named = key_meant(unknown[0], sorted({*_OF_FOLDER, *_OF_BUCKET}))
+        named = key_meant(unknown[0], sorted({*_OF_FOLDER, *_OF_BUCKET}), also={"url": "endpoint"})
         raise SettingsUnusable(f"{origin} has `{unknown[0]}`", named)
     if ("folder" in chosen) == ("bucket" in chosen):
         raise SettingsUnusable(f"{origin} has to name a `folder` or a `bucket`", "one of them, and not both")

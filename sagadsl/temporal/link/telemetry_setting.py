@@ -19,6 +19,7 @@ ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 _TRACES, _METRICS = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"
 _OFF = "none"
 _KEYS = ("otlp", "service", "log_format")
+_ALSO = {"endpoint": "otlp", "url": "otlp"}
 
 LogFormat = Literal["text", "json"]
 
@@ -142,7 +143,7 @@ def _of_project() -> tuple[dict[str, Any], str]:
     known = ", ".join(f"`{each}`" for each in _KEYS)
     for key, value in chosen.items():
         if key not in _KEYS:
-            raise SettingsUnusable(f"{origin} has `{key}`", key_meant(key, _KEYS, f"it has {known}"))
+            raise SettingsUnusable(f"{origin} has `{key}`", key_meant(key, _KEYS, f"it has {known}", _ALSO))
         if not isinstance(value, str):
             raise SettingsUnusable(f"`{key}` of {origin} is no text")
     if chosen.get("log_format", "text") not in ("text", "json"):
