@@ -59,10 +59,10 @@ class Pollers(Immutable):
 
 
 class Tasks(StrEnum):
-    """In which thread workflow tasks run: short ones in that of the event loop, or each in another one."""
+    """In which thread workflow tasks run: each in another one, or short ones in that of the event loop."""
 
-    AUTO = "auto"
     THREADS = "threads"
+    EVENT_LOOP = "event-loop"
 
 
 class Capacity(Immutable):
@@ -82,13 +82,13 @@ class Capacity(Immutable):
     pollers: Pollers | None = None
     cached: int = CACHED
     loop: Loop = Loop.AUTO
-    tasks: Tasks = Tasks.AUTO
+    tasks: Tasks = Tasks.THREADS
 
     def options(self) -> dict[str, Any]:
         """Return what ``build_worker`` has to know of it."""
         return {
             "max_cached_workflows": self.cached,
-            "near": self.tasks is Tasks.AUTO,
+            "near": self.tasks is Tasks.EVENT_LOOP,
             "max_activities_per_second": self.rate,
             "max_task_queue_activities_per_second": self.queue_rate,
             # those that come along with a saga's own task would not count
@@ -219,7 +219,7 @@ _READERS: Mapping[str, tuple[str, Callable[[Any], Any], str]] = {
     "pollers": ("pollers", _pollers, _POLLERS),
     "cached": ("cached", lambda value: _count(value, 0, 10_000_000), "a number of sagas"),
     "event_loop": ("loop", Loop, "`auto`, `asyncio` or `uvloop`"),
-    "workflow_tasks": ("tasks", Tasks, "`auto` or `threads`"),
+    "workflow_tasks": ("tasks", Tasks, "`threads` or `event-loop`"),
 }
 """What the options and the keys of ``[worker]`` are read to: the field, how, and the form for messages."""
 
@@ -238,7 +238,8 @@ _OPTIONS = (
     click.option(
         "--workflow-tasks",
         metavar="WHERE",
-        help="Where the steps of sagas are decided: auto (what is short in the event loop's thread), or threads.",
+        help="Where workers decide what sagas do next: threads, or event-loop for what is short (less CPU).  "
+        "[default: threads]",
     ),
     click.option("--max-activities-per-second", metavar="RATE", help="Begin no more activities a second than this."),
     click.option(

@@ -131,7 +131,7 @@ def build_worker(
     upgrades: bool = False,
     trust: Trust | None = None,
     signatures: Signatures = NO_SIGNATURES,
-    near: bool = True,
+    near: bool = False,
     **more: Any,
 ) -> Worker:
     """Return a worker that hosts sagas, their activities, or both.
@@ -151,7 +151,7 @@ def build_worker(
         upgrades: Sagas that are pinned to this worker's version continue as new on the current one.
         trust: Take only definitions that it takes, whoever brings them; ``None`` takes all.
         signatures: Those of ``definitions``; runs carry them on.
-        near: Run short workflow tasks in the thread of the event loop; ``False`` has the SDK run each in another.
+        near: Run short workflow tasks in the thread of the event loop, see ``NearTasks``.
         more: Further options of ``temporalio.worker.Worker``, e.g. ``identity``, ``max_cached_workflows``.
 
     Raises:

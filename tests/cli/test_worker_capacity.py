@@ -165,7 +165,7 @@ def test_a_worker_with_a_tuner_by_resources_and_pollers_by_need_works(
         ("--pollers", "1", "write a number from 2 to 1,000, `auto`, or `auto:MIN-MAX`"),
         ("--cached", "-1", "write a number of sagas"),
         ("--event-loop", "trio", "write `auto`, `asyncio` or `uvloop`"),
-        ("--workflow-tasks", "loop", "write `auto` or `threads`"),
+        ("--workflow-tasks", "loop", "write `threads` or `event-loop`"),
     ],
 )
 def test_a_value_that_cannot_be_right_says_how_it_is_written(option: str, value: str, form: str) -> None:

@@ -52,6 +52,9 @@ class ValueCheck:
         """Check *value* if that is little work; return ``None`` if it is more, so that another thread has to do it."""
         return self._within(_LITTLE, value)
 
+    def _too_deep(self) -> str:
+        return f"`{self._what}` is nested too deeply to be checked"
+
     def _within(self, effort: int, value: Any) -> tuple[str, ...] | None:
         if not self._is_first and (problems := _unsent(value, self._what)):
             return problems
@@ -65,7 +68,7 @@ class ValueCheck:
             with limited(effort):
                 errors.extend(islice(self._errors(value), _SHOWN))
         except RecursionError:
-            return (f"`{self._what}` is nested too deeply to be checked",)
+            return (self._too_deep(),)
         except TooManyDefaults as error:
             return (f"`{self._what}` cannot be taken: {error}",)
         except Unresolvable as error:
@@ -73,10 +76,18 @@ class ValueCheck:
         except TooMuch:
             if effort < MOST or not errors:
                 return None
+        except BaseException as error:
+            if type(error).__name__ != _PANIC:
+                raise
+            return (self._too_deep(),)
         errors.sort(key=lambda error: [str(part) for part in error.absolute_path])
         hides = hiding(secret_values(value, self._secret)) if self._secret and errors else NOTHING
         return tuple(_sentence(self._what, error, hides, is_first=self._is_first) for error in errors)
 
+
+_PANIC = "PanicException"
+"""What reaches Python from a native part of the JSON Schema library that has met Python's limit of recursion; it is no
+``Exception``, and its class cannot be imported."""
 
 _WHY = f"more than {MOST:,} rules of the schema apply to it and to its parts"
 

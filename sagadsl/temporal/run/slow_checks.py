@@ -19,6 +19,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from sagadsl.language.schema.conform import ValueCheck
+from sagadsl.temporal.run import near
 from sagadsl.temporal.wire.arguments import Package, open_envelope
 
 _POOL = ThreadPoolExecutor(2, thread_name_prefix="sagadsl-check")
@@ -51,6 +52,7 @@ def opened(raw: bytes, *, trusted: bool = False) -> Package:
 
 def _waited(work: Future[_Found]) -> _Found:
     while not work.done():
+        near.give_up()  # the next attempt of the task may wait, in a thread
         time.sleep(_POLL_SECONDS)  # in steps, since the SDK cannot interrupt a thread that waits for a lock
     return work.result()
 

@@ -3,15 +3,17 @@
 The SDK hands each to another thread, so that it can interrupt one that hangs. Most tasks of a saga take less time than
 waking that thread, waiting for the interpreter's lock, and waking the event loop again (docs/decisions/0062). What may
 take long goes to threads as before: replays, large messages, and runs one of whose tasks has taken long. Whatever hangs
-in the event loop all the same is interrupted by a thread that watches it, as the SDK does.
+in the event loop all the same is interrupted by a thread that watches it, by the SDK's own means.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import Context
 from dataclasses import dataclass
 from time import monotonic, sleep
@@ -19,8 +21,10 @@ from typing import Any
 
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation
 
+from sagadsl.temporal.run import near
+
 HANGS_SECONDS = 2.0
-"""A task that takes longer is interrupted; the SDK's own figure."""
+"""A task that holds up the event loop for longer is interrupted, and its next attempt has all the time in a thread."""
 
 _LONG_SECONDS = 0.05
 _LARGE_BYTES = 50_000
@@ -29,9 +33,14 @@ _LARGE_BYTES = 50_000
 _THREADS = 500
 """As many as the SDK's own executor has."""
 
+_SLOW = 10_000
+"""So many runs are remembered one of whose tasks has taken long; they may leave the memory meanwhile, and come back."""
 
-class TaskHangs(Exception):
-    """A workflow task took longer than it may. Its run stands, and the server gives the task again."""
+_log = logging.getLogger(__name__)
+
+
+class TaskGivenUp(Exception):
+    """A workflow task held up the event loop. Its run stands, and the server gives the task again."""
 
 
 class NearTasks(ThreadPoolExecutor):
@@ -39,8 +48,9 @@ class NearTasks(ThreadPoolExecutor):
 
     def __init__(self) -> None:
         super().__init__(_THREADS, thread_name_prefix="temporal_workflow_")
-        self._slow: set[str] = set()
-        """Runs in memory one of whose tasks has taken long."""
+        self._slow: dict[str, None] = {}
+        self._used = 0.0
+        """Seconds of this turn of the event loop that tasks have taken."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Run *fn*, at the event loop's next turn or in a thread. Returns a future, as ``run_in_executor`` takes it."""
@@ -56,11 +66,7 @@ class NearTasks(ThreadPoolExecutor):
         return future
 
     def _may_take_long(self, message: WorkflowActivation) -> bool:
-        if message.run_id in self._slow:
-            if message.jobs and message.jobs[0].HasField("remove_from_cache"):
-                self._slow.discard(message.run_id)
-            return True
-        return message.is_replaying or message.ByteSize() > _LARGE_BYTES
+        return message.run_id in self._slow or message.is_replaying or message.ByteSize() > _LARGE_BYTES
 
     def _run(
         self,
@@ -72,30 +78,61 @@ class NearTasks(ThreadPoolExecutor):
     ) -> None:
         if future.cancelled():
             return
+        if self._used > _LONG_SECONDS:  # several have come at once; nobody else shall wait for all of them
+            aside = super().submit(fn, message)
+            aside.add_done_callback(lambda done: loop.call_soon_threadsafe(_copy, done, future))
+            return
+        if not self._used:
+            loop.call_soon(self._next_turn)
         begun = monotonic()
+        near.begins()
         watched = _WATCH.begin(interrupt)
+        done, error = None, None
         try:
             done = fn(message)
-            if watched.interrupted:  # in a task of the workflow's own loop, which keeps what interrupts it
-                future.set_exception(_hangs())
-            else:
-                future.set_result(done)
-        except BaseException as error:
-            if not watched.interrupted and not isinstance(error, Exception):  # e.g. the end of the process
-                raise
-            future.set_exception(_hangs() if watched.interrupted else error)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as raised:  # noqa: BLE001 # the SDK gets it below
+            error = raised
         finally:
-            _WATCH.end()
+            interrupted = _WATCH.end(watched)
+            given_up = near.ends() or interrupted
             asyncio.events._set_running_loop(loop)  # a workflow has its own, and leaves none behind
-            if monotonic() - begun > _LONG_SECONDS:
-                self._slow.add(message.run_id)
+            took = monotonic() - begun
+            self._used += took
+            if given_up or took > _LONG_SECONDS:
+                self._remember(message.run_id)
+        if given_up:  # whatever came of it: the workflow's own loop may have kept the exception
+            error = TaskGivenUp(f"a workflow task held up the event loop, and is done again in a thread ({took:.1f} s)")
+        if error is None:
+            future.set_result(done)
+        elif isinstance(error, Exception):
+            future.set_exception(error)
+        else:  # the SDK answers for ``Exception`` alone
+            wrapped = TaskGivenUp(f"{type(error).__name__}: {error}")
+            wrapped.__cause__ = error
+            future.set_exception(wrapped)
+
+    def _next_turn(self) -> None:
+        self._used = 0.0
+
+    def _remember(self, run_id: str) -> None:
+        self._slow[run_id] = None
+        while len(self._slow) > _SLOW:
+            del self._slow[next(iter(self._slow))]
 
 
-def _hangs() -> TaskHangs:
-    return TaskHangs(f"a workflow task was interrupted after {HANGS_SECONDS:g} s")
+def _copy(done: Future[Any], future: asyncio.Future[Any]) -> None:
+    if future.cancelled():
+        return
+    error = done.exception()
+    if error is None:
+        future.set_result(done.result())
+    else:
+        future.set_exception(error)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Watched:
     interrupt: Callable[[], None]
     interrupted: bool = False
@@ -108,9 +145,14 @@ class _Watch:
     """
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew, also in the child of a fork, which has no thread but its own."""
         self._running: dict[int, _Watched] = {}
         self._busy = threading.Event()
         self._lock = threading.Lock()
+        """Held while a task is interrupted, and by whoever ends one: what interrupts it reaches no other one."""
         self._thread: threading.Thread | None = None
 
     def begin(self, interrupt: Callable[[], None]) -> _Watched:
@@ -120,12 +162,15 @@ class _Watch:
             self._look_after()
         return watched
 
-    def end(self) -> None:
-        self._running.pop(threading.get_ident(), None)
+    def end(self, watched: _Watched) -> bool:
+        """Return whether the task was interrupted; from now on nobody does so."""
+        with self._lock:
+            self._running.pop(threading.get_ident(), None)
+            return watched.interrupted
 
     def _look_after(self) -> None:
         with self._lock:
-            if self._thread is None or not self._thread.is_alive():  # the first time, or after a fork
+            if self._thread is None:
                 self._thread = threading.Thread(target=self._look, name="sagadsl-watch", daemon=True)
                 self._thread.start()
 
@@ -140,9 +185,15 @@ class _Watch:
                 continue
             sleep(HANGS_SECONDS)
             for thread, watched in seen.items():
-                if self._running.get(thread) is watched:
-                    watched.interrupted = True
-                    watched.interrupt()
+                with self._lock:
+                    if self._running.get(thread) is watched:
+                        watched.interrupted = True
+                        try:
+                            watched.interrupt()
+                        except Exception:  # noqa: BLE001 # this thread goes on
+                            _log.exception("a workflow task that hangs could not be interrupted")
 
 
 _WATCH = _Watch()
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_WATCH.reset)
