@@ -1,4 +1,4 @@
-"""Finds a line of YAML that begins in another column than its neighbours: an item of a list, or a key.
+"""Finds a line of YAML that begins in another column than its neighbours, or an item without a blank behind its ``-``.
 
 libyaml says of such a line only what cannot stand there. Offsets count code points from the start of the text.
 """
@@ -13,6 +13,10 @@ from sagadsl.later import compiled_later
 
 _SAID = ("expected key", "expected '-' indicator", "mapping values are not allowed", "<block end>", "sequence entries")
 """Parts of the parsers' messages about a line in a wrong column."""
+
+_SHOWN = 40
+_HALF_ITEM = compiled_later(r"""-(?:[A-Za-z_][\w.-]*\s*:(?:\s|\Z)|[{\["'])""")
+"""An item of a list without the blank behind its ``-``: libyaml takes it for a key or a text."""
 
 _LINE = compiled_later(r"(?P<indent> *)(?P<item>-(?:\s|\Z))?(?P<rest>.*)")
 _KEY = compiled_later(r"""(?P<key>[A-Za-z_][\w.-]*|"[^"]*"|'[^']*')\s*:(?:\s+(?P<value>\S.*))?\Z""")
@@ -49,11 +53,12 @@ class _Line(Immutable):
         return self.said.partition(":")[0]
 
 
-def misplaced(lines: Sequence[str], number: int, begin: int, problem: str) -> Misplaced | None:
+def misplaced(lines: Sequence[str], number: int, begins: Sequence[int], problem: str) -> Misplaced | None:
     """Return what is wrong with the column of a line; ``None`` when its column explains nothing.
 
     Args:
-        number: Which of *lines*, from 0, the parser complains about; it begins at the offset *begin*.
+        number: Which of *lines*, from 0, the parser complains about.
+        begins: The offset of each line.
         problem: The parser's message.
     """
     if not any(part in problem for part in _SAID) or number >= len(lines):
@@ -62,7 +67,12 @@ def misplaced(lines: Sequence[str], number: int, begin: int, problem: str) -> Mi
     above = [line for line in map(_line, reversed(lines[:number])) if line.text and line.text[0] != "#"]
     if not above or not here.text:
         return None
-    start = begin + here.column
+    start = begins[number] + here.column
+    if _HALF_ITEM.match(here.text):
+        return _without_blank(here, start)
+    if _HALF_ITEM.match(above[0].text) and here.column > above[0].column + 1:
+        last = max(each for each in range(number) if lines[each].strip() == above[0].text)
+        return _without_blank(above[0], begins[last] + above[0].column)
     return _item(here, above, start) if here.is_item else _key(here, above[0], start)
 
 
@@ -70,6 +80,12 @@ def _line(text: str) -> _Line:
     found = _LINE.match(text)
     assert found is not None
     return _Line(len(found["indent"]), found["item"] is not None, text.strip())
+
+
+def _without_blank(line: _Line, start: int) -> Misplaced:
+    text = line.text[1:]
+    shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    return Misplaced(start, "behind the `-` of an item of a list, a blank is missing", f"write `- {shown}`")
 
 
 def _item(here: _Line, above: Sequence[_Line], start: int) -> Misplaced | None:

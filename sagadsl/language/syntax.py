@@ -180,7 +180,8 @@ def explain(error: Any, text: str) -> SyntaxRefused:
     if "nesting" in problem:
         return too_deep(index)
     before = lines(text[:begin])
-    if found_there := misplaced(lines(text), len(before) - 1, begin, problem):
+    begins = (0, *(each.end() for each in BREAK.finditer(text)))
+    if found_there := misplaced(lines(text), len(before) - 1, begins, problem):
         start = found_there.start
         return SyntaxRefused("SD002", f"YAML: {found_there.message}", start, start + 1, help=found_there.help)
     for part, at_context, message, help in _EXPLAINED:

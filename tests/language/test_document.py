@@ -439,6 +439,33 @@ def test_an_item_in_another_column_than_its_list_is_told_where_it_belongs(
     assert re.match(rf"begin it in column {words.rpartition(' ')[2]}(;|\Z)", finding.help)
 
 
+@pytest.mark.parametrize(
+    ("text", "where", "written"),
+    [
+        ("steps:\n  -id: a\n    sleep: 1s\n", (2, 3), "- id: a"),
+        ("steps:\r\n  -id: a\r\n\r\n    # so long\r\n    sleep: 1s\r\n", (2, 3), "- id: a"),
+        (f"{STEPS}  -id: b\n    sleep: 1s\n", (4, 3), "- id: b"),
+        (f"{STEPS}  -id: a\n    sleep: 1s\n  -id: a\n    sleep: 1s\n", (4, 3), "- id: a"),
+        (f"{STEPS}  -{{id: b, sleep: 1s}}\n", (4, 3), "- {id: b, sleep: 1s}"),
+        ("steps:\n  -{id: b, sleep: 1s}\n", (2, 3), "- {id: b, sleep: 1s}"),
+    ],
+)
+def test_an_item_without_the_blank_behind_its_sign_is_told_so(text: str, where: tuple[int, int], written: str) -> None:
+    """SD002: YAML takes `-id` for a key."""
+    read, finding = only(text)
+
+    assert (finding.code, place(read, finding)) == ("SD002", where)
+    assert finding.message == "YAML: behind the `-` of an item of a list, a blank is missing"
+    assert finding.help == f"write `{written}`"
+
+
+@pytest.mark.parametrize("text", ["a:\n  -x: 1\n   y: 2\n", "a:\n  - b\n  -5: 1\n"])
+def test_a_sign_that_begins_no_item_is_not_taken_for_one(text: str) -> None:
+    _, finding = only(text)
+
+    assert (finding.code, "blank" in finding.message) == ("SD002", False)
+
+
 def test_a_key_that_is_indented_too_far_is_told_where_it_belongs() -> None:
     read, finding = only("steps:\n  - id: a\n    activity: x\n      input: {}\n")
 

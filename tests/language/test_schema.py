@@ -393,6 +393,7 @@ def test_each_mistake_is_said_of_its_step(body: str, code: str, message: str) ->
         ("id: a\nactivity: b\ntask_queue: 12", 'quote it: `"12"`', '"12"'),
         ("id: a\nactivity: b\nretry: {non_retryable_error_types: X}", "write `[X]`", "[X]"),
         ("id: a\nactivity: b\non_error: {then: stop}", "write a list: begin the entry with `- `", None),
+        ("id: a\nactivity: b\non_error: {-then: stop}", "write a blank behind each `-`: `- then: …`", None),
         ("id: a\nactivity: b\non_error: continu", "did you mean `continue`?", "continue"),
         ("id: a\nactivity: b\npriority: '{{ input.p }}'", "an expression is not possible here: write the value itself", None),
     ],

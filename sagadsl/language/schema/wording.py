@@ -335,6 +335,8 @@ def _retype(
     if isinstance(value, int | float) and types == ["string"] and source:
         return f'quote it: `"{source}"`', f'"{source}"'
     if types == ["array"] and isinstance(value, Mapping):
+        if value and all(re.match("-[A-Za-z_]", str(key)) for key in value):
+            return f"write a blank behind each `-`: `- {str(next(iter(value)))[1:41]}: …`", None
         return "write a list: begin the entry with `- `", None
     if types == ["array"] and isinstance(value, str):
         return f"write `[{value}]`", f"[{value}]"
