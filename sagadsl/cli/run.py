@@ -89,10 +89,11 @@ def run(
       sagadsl run transfer.saga.yaml --set amount=5 --set to_account=bob
       sagadsl run transfer-money --address localhost:7233 --id t-42 --detach
     """
+    from sagadsl.plugins.settings import table_of
     from sagadsl.temporal.link.flags import say_nothing
 
     # The SDK that resolves settings takes longer to import than a server takes to begin.
-    settings = None if say_nothing(flags, os.environ) else _resolved(flags)
+    settings = None if say_nothing(flags, os.environ, table_of(Path.cwd())[0]) else _resolved(flags)
     here = settings is None or not settings.names_a_server
     leaves = "--detach" if detach else "--until-answer" if until_answer else ""
     if leaves and here:

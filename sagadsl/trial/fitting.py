@@ -12,6 +12,9 @@ from sagadsl.trial.names import Asks, Names
 _NEEDED = frozenset({"required", "dependentRequired", "minProperties"})
 """Words of a schema about what must be there: a mock often gives only what the saga reads."""
 
+_CHOOSING = frozenset({"oneOf", "not", "if", "then", "else", "contains", "dependentSchemas"})
+"""Words whose schemas choose: with fewer needs they would take more, and so the whole schema less."""
+
 
 def outputs(attempts: Iterator[tuple[str, Mapping[str, Any], Route]], known: Names) -> Iterator[Finding]:
     """SD811: an output of a mock is of another type than the activity declares, so no run has it."""
@@ -36,7 +39,7 @@ def _misfit(name: str, value: Any, schemas: Mapping[str, Mapping[str, Any]], rou
 
 
 def _without_needs(schema: Any) -> Any:
-    """Return a schema that takes objects which lack something."""
+    """Return a schema that takes all that *schema* takes, and objects which lack something."""
     if isinstance(schema, Mapping):
         return {
             word: {name: _without_needs(each) for name, each in rule.items()}
@@ -45,6 +48,6 @@ def _without_needs(schema: Any) -> Any:
             if word in ("const", "enum", "default", "examples")
             else _without_needs(rule)
             for word, rule in schema.items()
-            if word not in _NEEDED
+            if word not in _NEEDED | _CHOOSING
         }
     return [_without_needs(each) for each in schema] if isinstance(schema, list) else schema

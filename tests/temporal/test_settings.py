@@ -239,12 +239,14 @@ def test_all_that_may_be_about_a_server_is_something_to_resolve(
     """Where nothing is said, `run` begins a server before it imports what resolves settings."""
     monkeypatch.setattr(sys, "platform", "linux")
     home = {"XDG_CONFIG_HOME": str(tmp_path), "PATH": "/bin"}
-    assert say_nothing(Flags(), home | {"SAGADSL_CACHE": "off", "SAGADSL_DEBUG": "1"})
+    assert say_nothing(Flags(), home | {"SAGADSL_CACHE": "off", "SAGADSL_DEBUG": "1"}, {})
     assert not resolve(Flags(), home).names_a_server
     for said in ("TEMPORAL_ADDRESS", "TEMPORAL_TLS_CA", "SAGADSL_CODEC", "SAGADSL_STORAGE", "OTEL_SDK_DISABLED"):
-        assert not say_nothing(Flags(), home | {said: "x"})
-    assert not say_nothing(Flags(profile="prod"), home)
-    assert not say_nothing(Flags(otlp="localhost:4317"), home)
+        assert not say_nothing(Flags(), home | {said: "x"}, {})
+    assert not say_nothing(Flags(profile="prod"), home, {})
+    assert not say_nothing(Flags(), home, {"connection": {"api_key": {"file": "key"}}})
+    assert say_nothing(Flags(), home, {"modules": ["shop"]})
+    assert not say_nothing(Flags(otlp="localhost:4317"), home, {})
     default_config_file(home).parent.mkdir()
     default_config_file(home).write_text("")
-    assert not say_nothing(Flags(), home)
+    assert not say_nothing(Flags(), home, {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -396,6 +397,27 @@ def test_an_output_that_the_activity_does_not_give_is_told_at_the_mock(tmp_path:
         ("SD811", Severity.WARNING, "output") for _ in filter(None, [problem])
     ]
     assert all(problem in each.message for each in findings)
+
+
+@pytest.mark.parametrize(
+    "chooses",
+    [
+        {"oneOf": [{"required": ["iban"]}, {"required": ["card"]}]},
+        {"not": {"required": ["error"]}},
+        {"if": {"required": ["iban"]}, "then": {"required": ["bic"]}, "else": {"required": ["card"]}},
+    ],
+)
+def test_an_output_that_a_type_takes_is_never_warned_of(tmp_path: Path, chooses: dict[str, Any]) -> None:
+    """SD811: left-out fields are fine, and words that choose by what is there choose nothing then."""
+    (tmp_path / "errors.saga.yaml").write_text(ERRORS, encoding="utf-8")
+    paid = Signature("card.hold", "acme", output_schema={"type": "object", **chooses})
+    activities = {each.name: each for each in (paid, Signature("card.release", "acme"), Signature("card.pack", "acme"))}
+    text = (
+        "sagadsl_test: 1\nsaga: errors.saga.yaml\ncases:\n"
+        "  - {name: x, given: {mocks: {hold: {output: {card: '4711'}}}}, then: {status: failed}}\n"
+    )
+
+    assert [each.code for each in read_suite(text, tmp_path / "errors.saga-test.yaml", activities).findings] == []
 
 
 def test_a_step_in_two_blocks_has_to_be_named_with_its_block(tmp_path: Path) -> None:

@@ -45,6 +45,9 @@ REFERENCE = "json/external-storage-reference"
 
 UNREADABLE = "the data cannot be read here"
 
+_NOT_ASKING = frozenset({"temporalio", "sagadsl"})
+"""Packages whose converters look at all contexts in one way, or at none."""
+
 _Coding = Callable[[PayloadCodec, Sequence[Payload]], Awaitable[list[Payload]]]
 
 
@@ -218,7 +221,13 @@ def patient_codec(converter: DataConverter) -> PatientCodec:
 
 
 def looks_at_contexts(converter: DataConverter) -> bool:
-    """Whether a part of *converter* wants to know to what the data belongs; the SDK's own does not."""
+    """Whether a part of *converter* may want to know to what the data belongs; the SDK's own does not.
+
+    A class of somebody else's may do so for some contexts alone, so it is not asked.
+    """
+    made_of = (converter.payload_converter_class, converter.failure_converter_class)
+    if any(each.__module__.partition(".")[0] not in _NOT_ASKING for each in made_of):
+        return True
     run = WorkflowSerializationContext(namespace="", workflow_id="")
     call = ActivitySerializationContext(
         namespace="",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from sagadsl.immutable import Hidden, Immutable
 
@@ -39,10 +40,14 @@ _ABOUT_SERVERS = ("TEMPORAL_", "OTEL_", "SAGADSL_")
 _ABOUT_OTHERS = frozenset({"SAGADSL_CACHE", "SAGADSL_DEBUG"})
 
 
-def say_nothing(flags: Flags, environ: Mapping[str, str]) -> bool:
-    """Whether no option, no variable and no file says anything about a server, so that there is nothing to resolve."""
+def say_nothing(flags: Flags, environ: Mapping[str, str], project: Mapping[str, Any]) -> bool:
+    """Whether no option, no variable and no file says anything about a server, so that there is nothing to resolve.
+
+    Args:
+        project: The settings of the project; its ``[connection]`` may be about a server.
+    """
     named = any(name.startswith(_ABOUT_SERVERS) and name not in _ABOUT_OTHERS for name in environ)
-    return not named and flags == Flags() and not default_config_file(environ).exists()
+    return not (named or "connection" in project or flags != Flags() or default_config_file(environ).exists())
 
 
 def default_config_file(environ: Mapping[str, str]) -> Path:
