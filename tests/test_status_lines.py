@@ -171,6 +171,9 @@ def test_a_saga_that_waits_for_a_decision_says_what_can_be_done() -> None:
     two = _status("paused", attention=[undo, {**undo, "path": "reserve.compensation"}])
     assert "   sagadsl retry o-1 charge.compensation   once more" in list(next_steps(two))
     assert list(next_steps(_status("paused", paused=True))) == ["paused: sagadsl resume o-1"]
+    both = list(next_steps(_status("paused", paused=True, attention=[step])))
+    assert (both[0], both[-1]) == ("needs a decision: charge: Down: bank is down", "paused: sagadsl resume o-1")
+    assert list(next_steps(_status("compensated", paused=True))) == []  # a decision has ended it meanwhile
     waiting = _status("running", waiting_for={"approval": ["approve"]})
     assert list(next_steps(waiting)) == ["waits for signal `approval`: sagadsl signal o-1 approval --payload JSON"]
 

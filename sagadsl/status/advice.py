@@ -15,6 +15,7 @@ from sagadsl.language.paths import parse_call, path_in
 from sagadsl.status.few import ROWS, beside, few
 from sagadsl.status.lines import (
     CALLS,
+    OPEN,
     PendingAttempt,
     did,
     error_text,
@@ -130,7 +131,7 @@ def next_steps(status: Mapping[str, Any], options: str = "") -> Iterator[str]:
         yield f"   sagadsl complete {saga_id}{path}{_output(attention[0])}{tail}   it was done by hand"
         yield f"   sagadsl skip {saga_id}{path}{tail}   leave it and go on"
         yield f"   sagadsl abort {saga_id}{tail}   give up{_then(status)}"
-    elif status.get("paused"):
+    if status.get("paused") and status["status"] in OPEN:
         yield f"paused: sagadsl resume {saga_id}{tail}"
     if to := status.get("migrating_to"):
         busy = [step["path"] for step in status.get("steps", ()) if _is_call_in_flight(step)]
@@ -239,7 +240,7 @@ def _in_child(saga_id: str, child: Mapping[str, Any], tail: str) -> Iterator[str
         yield f"   sagadsl skip {of} {path}{tail}   leave it and go on"
     if child["attention"]:
         yield f"   sagadsl abort {of} {to}{tail}   give {child['path']} up{_then(child)}"
-    elif child["paused"]:
+    if child["paused"] and child["status"] in OPEN:
         yield f"paused: {child['path']}: sagadsl resume {of} {to}{tail}"
     for signal in child["waiting_for"]:
         command = f"sagadsl signal {quote(child['id'])} {signal} --payload JSON{tail}"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from jsonschema import Draft202012Validator
 
-from sagadsl.language.schema.conform import checker
+from sagadsl.language.schema.conform import ValueCheck, checker
 
 ORDER = {
     "type": "object",
@@ -238,3 +238,22 @@ def test_the_same_holds_at_every_depth_and_behind_a_declared_dialect() -> None:
     closed = {**tree, "patternProperties": {"^x$": True}, "additionalProperties": False}
     assert checker(closed, "input")({"x": 1}) == ()
     assert len(checker(closed, "input")({"x\n": 1})) == 1
+
+
+class PanicException(BaseException):
+    """As the native part of the JSON Schema library raises it: no ``Exception``, and of a class that nobody can name."""
+
+
+def test_a_panic_of_the_schema_library_says_that_a_value_is_too_deep() -> None:
+    def panics(_value: Any) -> NoReturn:
+        raise PanicException
+
+    assert ValueCheck("input", panics)({}) == ("`input` is nested too deeply to be checked",)
+
+
+def test_what_ends_a_process_is_no_panic_of_the_schema_library() -> None:
+    def ends(_value: Any) -> NoReturn:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ValueCheck("input", ends)({})
