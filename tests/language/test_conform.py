@@ -241,7 +241,7 @@ def test_the_same_holds_at_every_depth_and_behind_a_declared_dialect() -> None:
 
 
 class PanicException(BaseException):
-    """As the native part of the JSON Schema library raises it: no ``Exception``, and of a class that nobody can name."""
+    """As a native part of the JSON Schema library raises it: no ``Exception``, of a class that nobody can name."""
 
 
 def test_a_panic_of_the_schema_library_says_that_a_value_is_too_deep() -> None:
