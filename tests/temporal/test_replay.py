@@ -15,7 +15,7 @@ from temporalio.client import WorkflowFailureError, WorkflowHistory
 
 from sagadsl.temporal import client as sagas
 from sagadsl.temporal.client import Started
-from sagadsl.temporal.run import opening
+from sagadsl.temporal.run import accepting
 from tests.conftest import Server
 from tests.engine.scenes import act, beats, no, plain, saga, slow
 from tests.patience import PATIENCE
@@ -87,7 +87,7 @@ def test_a_run_whose_client_names_no_rules_keeps_those_that_it_began_with(
     """One that began under the second rules gives their commands, to the worker of a later release too."""
     bad = {"id": "bad", "fail": {"type": "Bad", "message": "no"}}
     definition = saga({"id": "both", "parallel": [act("a", local=True), bad]}, name="unsaid")
-    monkeypatch.setattr(opening, "_RULES", {2: "sagadsl.rules.2"})
+    monkeypatch.setattr(accepting, "_RULES", {2: "sagadsl.rules.2"})
 
     async def scenario() -> tuple[list[str], WorkflowHistory]:
         async with stage(server.address) as made:
