@@ -103,6 +103,10 @@ def _root() -> Command | None:
     return (str(found[0]),) if is_root and all(found) else None
 
 
+def _linux() -> Command | None:
+    return () if sys.platform == "linux" else None
+
+
 def _x86() -> Command | None:
     return () if (sys.platform, platform.machine()) == ("linux", "x86_64") else None
 
@@ -123,6 +127,7 @@ NEEDS = {
     "helm": Need("Helm", "`make test` builds it from its Go module of the network", _helm),
     "promtool": Need("promtool", "`apt-get install prometheus`", _promtool),
     "containers": Need("Linux as root, for namespaces and overlays", "run the tests as root", _root),
+    "linux": Need("Linux, which ends processes with the one that began them", "there is no other way", _linux),
     "clocks": Need("Linux on x86-64, for clocks that jump", "there is no other way", _x86),
     "maven": Need("Maven", "`apt-get install default-jdk-headless maven`", _program("mvn", beside="javac")),
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-import pytest
 
 from tests.cli.shell import SAGADSL, environment, inside
 from tests.cli.shop import lay_out
 from tests.gateway.house import House
+from tests.needs import need
 from tests.patience import PATIENCE
 
 
@@ -148,9 +147,9 @@ def _command_of(pid: int) -> bytes:
         return b""
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with the one that began it")
 def test_nothing_of_it_is_left_when_it_is_killed(tmp_path: Path) -> None:
     """A worker that stayed would go on with what it once read, beside that of the next `sagadsl dev`."""
+    need("linux")
     lay_out(tmp_path)
     log = tmp_path / "dev.log"
     with (
