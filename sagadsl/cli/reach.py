@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from sagadsl.later import compiled_later
@@ -44,8 +45,6 @@ _VERBS = frozenset(("schedule", "history"))
 def same_server(settings: ConnectionSettings) -> str:
     """Return the flags for the same connection, as far as they may be shown. Variables need none."""
     shown = {"--address": settings.address, "-n": settings.namespace, "--profile": settings.profile}
-    from shlex import quote  # a command without a server does not need it
-
     named = [f"{flag} {quote(each.value)}" for flag, each in shown.items() if each.origin.startswith("--")]
     named += [settings.tls.origin] if settings.tls.origin in ("--tls", "--no-tls") else []
     named += [f"{each.origin} {quote(each.value)}" for _, each in settings.tls_details if each.origin.startswith("--")]

@@ -7,6 +7,7 @@ It knows nothing of Temporal or definitions. A mistake in somebody else's packag
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -302,11 +303,9 @@ class Catalogue:
 
 def broken_types(plugin: Plugin, error: BaseException) -> PluginBroken:
     """Return the problem of an activity with unusable types; its place is the function when no frame tells more."""
-    from inspect import unwrap  # noqa: PLC0415 # only a mistake needs it
-
     module = getattr(plugin.function, "__module__", "") or ""
     place = place_in(error, module)
-    code = getattr(unwrap(plugin.function), "__code__", None)
+    code = getattr(inspect.unwrap(plugin.function), "__code__", None)
     if code is not None and (not place or place.partition(":")[0] != place_of(code).partition(":")[0]):
         place = place_of(code)
     return PluginBroken(plugin.name, plugin.package, error, place)
@@ -314,15 +313,13 @@ def broken_types(plugin: Plugin, error: BaseException) -> PluginBroken:
 
 def signature_of(plugin: Plugin) -> Signature:
     """Return the signature of a loaded activity. Raises ``TypeError`` for types that JSON cannot represent."""
-    from inspect import getdoc  # noqa: PLC0415 # as below
-
     from sagadsl.plugins.signatures import InputReader, Takes, form, output_schema  # noqa: PLC0415 # only who asks for types pays
 
     shape = form(plugin.function, plain=plugin.plain)
     return Signature(
         name=plugin.name,
         package=plugin.package,
-        description=getdoc(plugin.function) or "",
+        description=inspect.getdoc(plugin.function) or "",
         input_schema=InputReader(shape).schema,
         output_schema=output_schema(shape),
         errors=plugin.spec.errors,

@@ -5,6 +5,7 @@ It reads the marks of both decorators without importing Temporal.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -56,9 +57,7 @@ def members_of(target: Any, prefix: str) -> dict[str, Callable[..., Any]]:
 
 
 def _of_object(target: Any) -> list[Callable[..., Any]]:
-    from inspect import getmembers_static  # noqa: PLC0415 # 7 ms that who imports no activity need not pay
-
-    marked = (name for name, value in getmembers_static(type(target)) if is_activity(_unwrapped(value)))
+    marked = (name for name, value in inspect.getmembers_static(type(target)) if is_activity(_unwrapped(value)))
     return [getattr(target, name) for name in marked]
 
 

@@ -10,14 +10,16 @@ Each function takes the budget, the value, and then the arguments as written.
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 import re
 import uuid
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from urllib.parse import quote
 
 from sagadsl.language.expressions.data import (
     MAX_TEXT,
@@ -47,9 +49,6 @@ from sagadsl.language.expressions.predicates import TESTS
 from sagadsl.language.expressions.text_filters import TEXT_FILTERS
 from sagadsl.language.expressions.time_filters import TIME_FILTERS
 from sagadsl.later import compiled_later
-
-if TYPE_CHECKING:
-    from inspect import Signature
 
 Function = Callable[..., Any]
 
@@ -148,8 +147,6 @@ def _join(budget: Budget, value: Any, d: Any = "", attribute: Any = None) -> str
 
 
 def _urlencode(budget: Budget, value: Any) -> str:
-    from urllib.parse import quote  # noqa: PLC0415 # with what it imports, 3 ms for few definitions
-
     if isinstance(value, Mapping):
         pairs = [(as_text(k, "`urlencode`"), spelled(v)) for k, v in as_members(value, budget, "`urlencode`").items()]
         return budget.text("&".join(f"{quote(k, safe='')}={quote(v, safe='')}" for k, v in pairs))
@@ -459,30 +456,8 @@ FILTERS: Mapping[str, Function] = {
 }
 
 
-_FLEXIBLE = 0x04 | 0x08
-"""The flags of code that takes ``*arguments`` or ``**options``."""
-
-
-def takes(function: Function, given: int, named: Collection[str]) -> bool:
-    """Whether a filter or test takes so many arguments in order, and those by name."""
-    code = getattr(function, "__code__", None)
-    if code is not None and not hasattr(function, "__wrapped__"):
-        names = code.co_varnames[2 : code.co_argcount]
-        needed = names[: len(names) - len(getattr(function, "__defaults__", None) or ())]
-        plain = not code.co_flags & _FLEXIBLE and not code.co_kwonlyargcount and not code.co_posonlyargcount
-        if plain and given <= len(names) and set(needed[given:]) <= set(named) <= set(names[given:]):
-            return True  # surely: importing what could tell in any case takes longer than a small check
-    try:
-        signature(function).bind(*range(given), **dict.fromkeys(named))
-    except TypeError:
-        return False
-    return True
-
-
 @cache
-def signature(function: Function) -> Signature:
+def signature(function: Function) -> inspect.Signature:
     """Return the arguments that a filter or test takes in an expression."""
-    from inspect import signature as signature_of  # noqa: PLC0415 # only arguments of filters need it
-
-    whole = signature_of(function)
+    whole = inspect.signature(function)
     return whole.replace(parameters=list(whole.parameters.values())[2:])

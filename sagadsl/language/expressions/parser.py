@@ -16,7 +16,7 @@ from typing import Any
 from sagadsl.immutable import Immutable, replace
 from sagadsl.language.expressions import hints, nodes, quick
 from sagadsl.language.expressions.data import MAX_DEPTH, MAX_INTEGER_BITS
-from sagadsl.language.expressions.filters import FILTERS, signature, takes
+from sagadsl.language.expressions.filters import FILTERS, signature
 from sagadsl.language.expressions.predicates import TESTS
 from sagadsl.language.expressions.problem import Problem, Unparsable, too_deep
 from sagadsl.language.suggest import closest
@@ -251,9 +251,11 @@ def _function(node: nodes.Filter | nodes.Test, offset: int, what: str, known: Ma
         return
     if node.dyn_args is not None or node.dyn_kwargs is not None:
         yield Problem("arguments cannot be unpacked with `*`", "", offset, name)
-    if not takes(known[name], len(node.args), [option.key for option in node.kwargs]):
-        arguments = ", ".join(f"`{argument}`" for argument in signature(known[name]).parameters)
-        yield Problem(f"{what} `{name}` takes {arguments or 'no arguments'}", "", offset, name)
+    try:
+        signature(known[name]).bind(*node.args, **{option.key: option for option in node.kwargs})
+    except TypeError:
+        takes = ", ".join(f"`{argument}`" for argument in signature(known[name]).parameters)
+        yield Problem(f"{what} `{name}` takes {takes or 'no arguments'}", "", offset, name)
         return
     if name in ("map", "select", "reject", "selectattr", "rejectattr"):
         yield from _inner_function(node, offset)

@@ -6,6 +6,7 @@ Patterns take linear time, and have the syntax that ``pattern`` has in schemas: 
 
 from __future__ import annotations
 
+import base64
 import binascii
 import re
 from collections.abc import Callable, Mapping
@@ -63,14 +64,10 @@ def _sha256(budget: Budget, value: Any) -> str:
 
 
 def _base64(budget: Budget, value: Any) -> str:
-    import base64  # noqa: PLC0415 # few expressions need it
-
     return budget.text(base64.b64encode(_bytes(value, "`base64`")).decode())
 
 
 def _base64_decode(budget: Budget, value: Any) -> str:
-    import base64  # noqa: PLC0415 # few expressions need it
-
     raw = _bytes(budget.text(as_text(value, "`base64_decode`")), "`base64_decode`")
     try:
         return base64.b64decode(raw, validate=True).decode()

@@ -12,6 +12,7 @@ from contextlib import suppress
 from graphlib import CycleError, TopologicalSorter
 from itertools import islice
 from typing import Any
+from urllib.parse import unquote
 
 from sagadsl.diagnostics.findings import Finding, Route, Severity
 from sagadsl.language.expressions.data import shortened
@@ -21,7 +22,7 @@ from sagadsl.language.schema.defaults import TooManyDefaults, filled
 from sagadsl.language.schema.effort import limited
 from sagadsl.language.schema.formats import CHECKED
 from sagadsl.language.schema.quick import fits
-from sagadsl.language.schema.references import steps, unquoted
+from sagadsl.language.schema.references import steps
 from sagadsl.language.schema.secrecy import SECRET
 from sagadsl.language.schema.validator import validator
 from sagadsl.language.suggest import closest
@@ -243,7 +244,7 @@ def _target(reference: str, root: Route, anchors: Mapping[str, Route]) -> Route 
     """Return where a reference leads; ``None`` when it leads to another document."""
     if not reference.startswith("#"):
         return None
-    pointer = unquoted(reference[1:])
+    pointer = unquote(reference[1:])
     if pointer and not pointer.startswith("/"):
         return anchors.get(pointer, (*root, "", pointer))
     route = root
